@@ -1,0 +1,242 @@
+"""Values as Postgres prints them → JSON that a model can read.
+
+Numbers keep their digits: an integer beyond 2^53 and every `numeric` are strings, because JSON readers would round them. Times are
+Postgres' own ISO text, bytea is hex, NULL is null, arrays are lists, json is nested. A cell longer than the cap is cut and says how
+long it was.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+Json = Any
+"""What `json.dumps` takes: None, bool, int, float, str, lists and dicts of these."""
+
+SAFE_INTEGER = 2**53 - 1
+HARD_CELL_MINIMUM = 16
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a result and its type as Postgres names it."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """What a statement returned.
+
+    `row_count` is what the command tag counts: rows returned or affected; None where the command counts nothing. When rows were
+    left out, `truncated` is true and `note` says how to get them. `statements` counts the statements of a script; columns and rows
+    are those of the last. `warnings` are Postgres' notices and our own.
+    """
+
+    columns: tuple[Column, ...]
+    rows: list[list[Json]]
+    row_count: int | None
+    command: str
+    truncated: bool = False
+    note: str = ""
+    statements: int = 1
+    warnings: tuple[str, ...] = ()
+
+
+def _integer(text: str) -> Json:
+    value = int(text)
+    return value if abs(value) <= SAFE_INTEGER else text
+
+
+def _float(text: str) -> Json:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _json_float(text: str) -> Json:
+    """A float where that is the same number, else the digits."""
+    value = float(text)
+    return value if math.isfinite(value) and Decimal(repr(value)) == Decimal(text) else text
+
+
+def _json(text: str) -> Json:
+    return json.loads(text, parse_int=_integer, parse_float=_json_float)
+
+
+# Built-in types by OID (pg_type.dat); these never change. Name as format_type() gives it, and how its text becomes JSON.
+_TEXT: Callable[[str], Json] = str
+BUILTIN: Mapping[int, tuple[str, Callable[[str], Json]]] = {
+    16: ("boolean", lambda text: text == "t"),
+    17: ("bytea", _TEXT),
+    18: ('"char"', _TEXT),
+    19: ("name", _TEXT),
+    20: ("bigint", _integer),
+    21: ("smallint", _integer),
+    23: ("integer", _integer),
+    25: ("text", _TEXT),
+    26: ("oid", _integer),
+    114: ("json", _json),
+    700: ("real", _float),
+    701: ("double precision", _float),
+    705: ("unknown", _TEXT),
+    869: ("inet", _TEXT),
+    1042: ("character", _TEXT),
+    1043: ("character varying", _TEXT),
+    1082: ("date", _TEXT),
+    1083: ("time without time zone", _TEXT),
+    1114: ("timestamp without time zone", _TEXT),
+    1184: ("timestamp with time zone", _TEXT),
+    1186: ("interval", _TEXT),
+    1266: ("time with time zone", _TEXT),
+    1700: ("numeric", _TEXT),
+    2205: ("regclass", _TEXT),
+    2249: ("record", _TEXT),
+    2278: ("void", _TEXT),
+    2950: ("uuid", _TEXT),
+    3802: ("jsonb", _json),
+}
+# Array type → element type.
+ARRAYS: Mapping[int, int] = {
+    1000: 16,
+    1001: 17,
+    1002: 18,
+    1003: 19,
+    1005: 21,
+    1007: 23,
+    1009: 25,
+    1014: 1042,
+    1015: 1043,
+    1016: 20,
+    1021: 700,
+    1022: 701,
+    1028: 26,
+    1115: 1114,
+    1182: 1082,
+    1185: 1184,
+    1187: 1186,
+    1231: 1700,
+    199: 114,
+    2951: 2950,
+    3807: 3802,
+}
+
+
+def type_name(oid: int) -> str | None:
+    """The name of a built-in type; None for one that only the catalogue knows."""
+    if oid in ARRAYS:
+        return f"{BUILTIN[ARRAYS[oid]][0]}[]"
+    known = BUILTIN.get(oid)
+    return known[0] if known else None
+
+
+def value_of(oid: int, raw: bytes | None, max_cell: int) -> Json:
+    """One value, from the text format of Postgres in UTF-8, cut at `max_cell` characters."""
+    if raw is None:
+        return None
+    text = raw.decode("utf-8", "replace")
+    if len(text) > max_cell:
+        return f"{text[:max_cell]}… ({len(text):,} characters)"
+    if oid in ARRAYS:
+        return parse_array(text, BUILTIN[ARRAYS[oid]][1])
+    known = BUILTIN.get(oid)
+    return known[1](text) if known else text
+
+
+def parse_array(text: str, element: Callable[[str], Json]) -> Json:
+    """`{1,2,NULL}` → [1, 2, None], nested as deep as it is; bounds other than 1 (`[0:1]={…}`) stay text."""
+    if not text.startswith("{"):
+        return text
+    stack: list[list[Json]] = [[]]
+    i = 0
+    while i < len(text):
+        char = text[i]
+        if char == "{":
+            stack.append([])
+            i += 1
+        elif char == "}":
+            done = stack.pop()
+            stack[-1].append(done)
+            i += 1
+        elif char == ",":
+            i += 1
+        else:
+            item, i = _array_item(text, i)
+            stack[-1].append(None if item is None else element(item))
+    return stack[0][0]
+
+
+def _array_item(text: str, start: int) -> tuple[str | None, int]:
+    """The item that begins at `start` and where it ends; quoted with backslash escapes, or bare."""
+    if text[start] != '"':
+        end = start
+        while text[end] not in ",}":
+            end += 1
+        bare = text[start:end]
+        return (None if bare == "NULL" else bare), end
+    out: list[str] = []
+    i = start + 1
+    while text[i] != '"':
+        if text[i] == "\\":
+            i += 1
+        out.append(text[i])
+        i += 1
+    return "".join(out), i + 1
+
+
+class RowSink:
+    """Takes raw rows until the rows or bytes of an answer are full; keeps counting what it leaves out."""
+
+    def __init__(self, *, max_rows: int, max_bytes: int, max_cell: int) -> None:
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+        self.max_cell = max_cell
+        self.rows: list[list[Json]] = []
+        self.size = 0
+        self.left_out = 0
+        self.full_by: str = ""
+
+    @property
+    def full(self) -> bool:
+        """True once a row did not fit."""
+        return bool(self.full_by)
+
+    def add(self, oids: Sequence[int], raw: Sequence[bytes | None]) -> None:
+        """Take a row, or note that it did not fit. The first row always fits: its cells are cut shorter."""
+        if not self.full and len(self.rows) >= self.max_rows:
+            self.full_by = "rows"
+        if self.full:
+            self.left_out += 1
+            return
+        row = [value_of(oid, value, self.max_cell) for oid, value in zip(oids, raw, strict=True)]
+        size = _size(row)
+        if self.size + size > self.max_bytes and not self.rows:
+            cell = max(HARD_CELL_MINIMUM, self.max_bytes // (4 * max(1, len(row))))
+            row = [value_of(oid, value, min(cell, self.max_cell)) for oid, value in zip(oids, raw, strict=True)]
+            size = _size(row)
+        elif self.size + size > self.max_bytes:
+            self.full_by = "bytes"
+            self.left_out += 1
+            return
+        self.rows.append(row)
+        self.size += size
+
+    def note(self) -> str:
+        """How to get the rest; empty when nothing was left out."""
+        if self.full_by == "rows":
+            return (
+                f"Cut at {self.max_rows:,} rows: there are more. Ask for an aggregate, add LIMIT and OFFSET (or a WHERE on the "
+                "last key), or raise max_rows (at most 10,000)."
+            )
+        if self.full_by == "bytes":
+            return (
+                f"Cut after {len(self.rows):,} rows: the answer reached {self.max_bytes:,} bytes. Select fewer columns, "
+                "or page with LIMIT and OFFSET."
+            )
+        return ""
+
+
+def _size(row: list[Json]) -> int:
+    return len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) + 1

@@ -1,0 +1,57 @@
+"""Values reach a model whole, or cut with their length said."""
+
+from neon_branch_mcp.postgres.rows import BUILTIN, RowSink, parse_array, value_of
+
+
+def test_numbers_keep_their_digits() -> None:
+    assert value_of(23, b"42", 100) == 42
+    assert value_of(20, b"9007199254740993", 100) == "9007199254740993"
+    assert value_of(1700, b"1.10", 100) == "1.10"
+    assert value_of(701, b"0.1", 100) == 0.1
+    assert value_of(701, b"NaN", 100) == "NaN"
+    assert value_of(3802, b'{"a": 12345678901234567890, "b": 0.1, "c": 0.12345678901234567890}', 100) == {
+        "a": "12345678901234567890",
+        "b": 0.1,
+        "c": "0.12345678901234567890",
+    }
+
+
+def test_times_bytes_and_nulls_are_as_postgres_prints_them() -> None:
+    assert value_of(1184, b"2026-01-02 03:04:05.123456+00", 100) == "2026-01-02 03:04:05.123456+00"
+    assert value_of(17, b"\\x00ff", 100) == "\\x00ff"
+    assert value_of(25, None, 100) is None
+    assert value_of(16, b"t", 100) is True
+
+
+def test_arrays_are_lists() -> None:
+    text = BUILTIN[25][1]
+    assert value_of(1007, b"{1,NULL,3}", 100) == [1, None, 3]
+    strings = b'{"a,b","q\\"uo\\\\te",NULL,"NULL"}'
+    assert value_of(1009, strings, 100) == ["a,b", 'q"uo\\te', None, "NULL"]
+    assert value_of(1007, b"{{1,2},{3,4}}", 100) == [[1, 2], [3, 4]]
+    assert value_of(1007, b"{}", 100) == []
+    assert parse_array("[0:1]={a,b}", text) == "[0:1]={a,b}"
+
+
+def test_a_long_cell_is_cut_with_its_length() -> None:
+    assert value_of(25, b"x" * 5000, 10) == "x" * 10 + "… (5,000 characters)"
+
+
+def test_rows_and_bytes_are_capped_and_the_note_says_so() -> None:
+    sink = RowSink(max_rows=2, max_bytes=1000, max_cell=100)
+    for _ in range(4):
+        sink.add([23], [b"1"])
+    assert (len(sink.rows), sink.left_out, sink.full_by) == (2, 2, "rows")
+    assert "max_rows" in sink.note()
+    sink = RowSink(max_rows=100, max_bytes=50, max_cell=100)
+    for _ in range(3):
+        sink.add([25], [b"x" * 30])
+    assert (len(sink.rows), sink.full_by) == (1, "bytes")
+
+
+def test_the_first_row_always_fits() -> None:
+    sink = RowSink(max_rows=10, max_bytes=1000, max_cell=2000)
+    sink.add([25, 25], [b"x" * 1900, b"y" * 1900])
+    assert len(sink.rows) == 1
+    assert sink.size <= 1000
+    assert "1,900 characters" in sink.rows[0][0]
