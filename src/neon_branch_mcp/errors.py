@@ -14,6 +14,7 @@
      ├── LimitExceeded   a limit of ours or of the plan was reached
      ├── ApiError        Neon's API answered with an error that none of the above describes
      ├── Unreachable     no answer: network, DNS, TLS, a server that is down
+     │    └── UnknownOutcome    a change was sent, its answer was lost: it may or may not be done
      └── InternalError   a bug of ours; the log has the rest under its id
 
 Every class has a stable `code`. `render()` is the text that a model or a person reads: what was asked, what was found, what would
@@ -193,6 +194,10 @@ class Unreachable(NeonBranchError):
     """No usable answer: network, DNS, TLS, a server that is down."""
 
     code = "unreachable"
+
+
+class UnknownOutcome(Unreachable):
+    """A change was sent and its answer was lost: it may or may not be done. It was not sent again; the message says how to find out."""
 
 
 class InternalError(NeonBranchError):

@@ -3,9 +3,12 @@
 Times are RFC 3339 UTC strings, as the API writes them; identifiers are the API's (`br-…`, `ep-…`). A missing value is None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+Progress = Callable[[str], Awaitable[None]]
+"""Told what is being waited for, in a few words; a caller that does not listen passes None."""
 
 GOOD_ENDS = frozenset({"finished", "skipped"})
 BAD_ENDS = frozenset({"failed", "error", "cancelled"})
