@@ -1,0 +1,65 @@
+"""A schema as the text that a model reads: whole, or one page of it."""
+
+from collections.abc import Sequence
+
+from .ddl_names import quote
+from .schema import Extension, Schema, SchemaObject
+from .schema_compact import Context, compact, headline
+from .schema_page import Detail, Entry, Page, Position, SchemaText, fill, header, select
+
+__all__ = ["Detail", "SchemaText", "render"]
+
+BUDGET = 32_000
+KIND_OF_TYPE = {
+    "Enum": "enum",
+    "Domain": "domain",
+    "Composite": "composite",
+    "Range": "range",
+    "Table": "table",
+    "View": "view",
+    "Sequence": "sequence",
+    "Function": "function",
+    "Other": "other",
+}
+
+
+def entry_of(obj: SchemaObject) -> Entry:
+    """The object's entry in a list of names."""
+    return Entry(obj.schema, KIND_OF_TYPE[type(obj).__name__], obj.name, getattr(obj, "identity", ""), obj.oid)
+
+
+def lines_of(obj: SchemaObject, detail: Detail, context: Context) -> list[str]:
+    """The object's text."""
+    return [headline(obj)] if detail == "names" else compact(obj, context)
+
+
+def extension_names(extensions: Sequence[Extension]) -> list[str]:
+    """Each extension with its version, and its schema where that is not public."""
+    return [
+        f"{quote(e.name)} {e.version}" + ("" if e.schema in ("public", "pg_catalog") else f" in {quote(e.schema)}")
+        for e in extensions
+    ]
+
+
+def render(
+    schema: Schema,
+    *,
+    detail: Detail = "tables",
+    objects: Sequence[str] | None = None,
+    budget: int = BUDGET,
+    cursor: str | None = None,
+) -> SchemaText:
+    """The schema, or the objects named or globbed by `objects`, as text of at most `budget` bytes, from `cursor` on.
+
+    Raises NotFound when `objects` name nothing, with the nearest names, and for a cursor that is not one.
+    """
+    by_key = {entry_of(o).key: o for o in schema.objects() if getattr(o, "owned_by", None) is None}
+    entries, missing = select([entry_of(by_key[k]) for k in sorted(by_key)], objects or ())
+    if not objects:
+        entries = [entry_of(by_key[k]) for k in sorted(by_key)]
+    head = header(schema.database, schema.server_version, entries, extension_names(schema.extensions))
+    page = Page([*head, *(f"-- {m}" for m in missing)], budget)
+    start = Position.parse(cursor) if cursor else None
+    context = Context.of(schema)
+    stop = fill(page, entries, start, lambda e: lines_of(by_key[e.key], detail, context))
+    return page.finish(entries, stop)
