@@ -39,7 +39,9 @@ class Api:
         timeout: float,
         retry_budget: float,
         user_agent: str | None,
+        pace: float,
     ) -> None:
+        self.pace = pace
         self._timeout = timeout
         self._budget = retry_budget
         self._api_key = api_key
@@ -57,6 +59,10 @@ class Api:
     async def aclose(self) -> None:
         """Closes the connections."""
         await self._http.aclose()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits, at this client's pace."""
+        await anyio.sleep(seconds * self.pace)
 
     async def call(
         self,
@@ -89,11 +95,11 @@ class Api:
             soon += outcome.retry == "soon"
             attempt += 1
             delay = _delay(attempt, outcome.retry_after)
-            if outcome.retry == "never" or soon >= MAX_SOON or anyio.current_time() + delay > until:
+            if outcome.retry == "never" or soon >= MAX_SOON or anyio.current_time() + delay * self.pace > until:
                 raise outcome.error
             if progress is not None and attempt > 1:
                 await progress(f"{what}: Neon is busy, trying again")
-            await anyio.sleep(delay)
+            await self.pause(delay)
 
     async def _once(
         self, method: str, path: str, parse: Callable[[Any], T], what: str, query: Query | None, body: Any

@@ -76,8 +76,6 @@ class Branches:
         try:
             return [p.id for p in await self._client.list_projects(org_id=self._config.neon.org_id)]
         except ScopedKey as exc:
-            if exc.project_id is None:
-                raise
             return [exc.project_id]
         except OrgRequired:
             organizations = await self._client.organizations()
@@ -174,6 +172,7 @@ class Branches:
         parent_timestamp: str | None = None,
         parent_lsn: str | None = None,
         client_name: str = "",
+        session: str | None = None,
         purpose: str = "",
         progress: Progress | None = None,
     ) -> NewBranch:
@@ -183,11 +182,12 @@ class Branches:
         `expires_in`; after any failure no half-made branch is left, or the message names it.
         """
         started, now = anyio.current_time(), datetime.now(UTC)
+        maker = self._session if session is None else session
         life = self._config.policy.branch_ttl if expires_in is None else expires_in
         expires_at = ownership.expiry(life, now)
         async with self._client.serialised(project_id, progress):
             branches = await self.list(project_id, fresh=True)
-            ownership.check_quota(branches, self._config.policy, self._session)
+            ownership.check_quota(branches, self._config.policy, maker)
             source = _match(branches, parent)
             if source is None:
                 raise NotFound(
@@ -201,7 +201,7 @@ class Branches:
                 init_source="schema-only" if schema_only else None,
                 expires_at=expires_at,
             )
-            notes = ownership.annotations(client=client_name, session=self._session, purpose=purpose)
+            notes = ownership.annotations(client=client_name, session=maker, purpose=purpose)
             try:
                 made = await Creation(self._client, project_id, request, notes, progress).run()
             except PlanLimit as exc:

@@ -74,7 +74,9 @@ class NeonClient:
         timeout: float = 30,
         retry_budget: float = 90,
         user_agent: str | None = None,
+        pace: float = 1,
     ) -> None:
+        """`pace` stretches or shrinks every pause between requests; a control plane on this machine needs shorter ones."""
         if not re.fullmatch(r"[!-~]+", api_key.reveal()):
             raise ConfigError("The Neon API key holds a space, a line break or a character outside ASCII; check it.")
         self._api = Api(
@@ -84,8 +86,10 @@ class NeonClient:
             timeout=timeout,
             retry_budget=retry_budget,
             user_agent=user_agent,
+            pace=pace,
         )
         self.calls = self._api.calls
+        self.pause = self._api.pause
         self._locks: dict[str, anyio.Lock] = {}
 
     async def aclose(self) -> None:
@@ -303,11 +307,11 @@ class NeonClient:
             while not current.ended_well:
                 if current.ended_badly:
                     raise _failed(current)
-                if deadline is not None and anyio.current_time() + pause > deadline:
+                if deadline is not None and anyio.current_time() + pause * self._api.pace > deadline:
                     raise TimedOut(f"Neon's operation {current.action} is still {current.status}.")
                 if progress is not None:
                     await progress(f"Neon: {current.action.replace('_', ' ')}")
-                await anyio.sleep(pause)
+                await self.pause(pause)
                 pause = min(pause * 1.5, 1.0)
                 current = await self._operation(current)
 

@@ -110,7 +110,7 @@ class Creation:
 
     async def _look(self) -> Branch | None:
         for pause in LOOKS:
-            await anyio.sleep(pause)
+            await self._client.pause(pause)
             if (found := await self._find()) is not None:
                 return found
         return None

@@ -33,9 +33,9 @@ _SUBJECT_PROJECT = re.compile(r'subject_project_id:\s*"?([a-z0-9-]{1,60})')
 
 
 class ScopedKey(NotPermitted):
-    """The key reaches one project only, and this lies outside; `project_id` is that project where the API named it."""
+    """The key reaches one project only, `project_id`, and this lies outside."""
 
-    def __init__(self, message: str, project_id: str | None) -> None:
+    def __init__(self, message: str, project_id: str) -> None:
         super().__init__(message)
         self.project_id = project_id
 
@@ -140,8 +140,9 @@ def _final(r: Refusal) -> NeonBranchError:
     if r.status == 401:
         return AuthError(f"Neon refused the API key: it is wrong or revoked. Make one at Neon and set it. {r.said()}")
     if r.status == 403 or (r.status == 404 and SCOPE_TEXT in message):
+        text = f"{r.what}: the API key may not do this. {r.said()}"
         found = _SUBJECT_PROJECT.search(r.message)
-        return ScopedKey(f"{r.what}: the API key may not do this. {r.said()}", found.group(1) if found else None)
+        return ScopedKey(text, found.group(1)) if found else NotPermitted(text)
     if r.status == 404:
         return NotFound(f"{r.what}: {r.said()}")
     if r.status == 409:
