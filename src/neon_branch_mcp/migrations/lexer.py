@@ -7,8 +7,7 @@ where a comment starts, and `BEGIN ATOMIC … END` bodies whose semicolons end n
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import SqlError, SqlFields, SqlPosition
 
@@ -20,8 +19,8 @@ _IDENT = r"[A-Za-z_\u0080-\U0010ffff][A-Za-z_0-9$\u0080-\U0010ffff]*"
 _CONTINUED = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\f\v\n\r]|--[^\n\r]*+[\n\r])*+'"
 _ESCAPED_BODY = r"[^'\\]*(?:(?:\\.|'')[^'\\]*)*"
 _MASTER = re.compile(
-    r"(?P<space>(?:[ \t\n\r\f\v]+|--[^\n\r]*)+)"
-    r"|(?P<block>/\*)"
+    r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+(?:"
+    r"(?P<block>/\*)"
     rf"|(?P<escaped>[eE]'{_ESCAPED_BODY}(?:'(?:{_CONTINUED}){_ESCAPED_BODY})*(?P<escaped_end>')?)"
     rf"|(?P<word>{_IDENT})"
     r"|(?P<string>'[^']*(?:''[^']*)*(?P<string_end>')?)"
@@ -29,15 +28,19 @@ _MASTER = re.compile(
     r"|(?P<dollar>\$(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z_0-9\u0080-\U0010ffff]*)?\$)"
     r"|(?P<number>[0-9][0-9A-Za-z_.]*|\$[0-9]+)"
     r"|(?P<end>;)"
-    r"|(?P<symbol>.)",
+    r"|(?P<symbol>.)"
+    r"|(?P<finish>\Z))",
     re.DOTALL,
 )
+_PLAIN: dict[str, TokenKind] = {"word": "word", "number": "number", "symbol": "symbol", "end": "end"}
 _BLOCK_EDGE = re.compile(r"/\*|\*/")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of SQL that is neither whitespace nor comment: `text` is `sql[start:end]`."""
+class Token(NamedTuple):
+    """A piece of SQL that is neither whitespace nor comment: `text` is `sql[start:end]`.
+
+    A tuple and not a dataclass: a script of 5 MB has more than a million.
+    """
 
     kind: TokenKind
     start: int
@@ -57,7 +60,9 @@ class Token:
         return self.text.lower()
 
 
-def lexical_error(sql: str, offset: int, message: str, *, index: int | None = None, hint: str | None = None) -> SqlError:
+def lexical_error(
+    sql: str, offset: int, message: str, *, index: int | None = None, hint: str | None = None
+) -> SqlError:
     """A syntax error in the caller's text at the 0-based `offset`, found before anything was sent."""
     position = SqlPosition.find(sql, offset + 1)
     return SqlError(message, SqlFields(sqlstate="42601", hint=hint, position=position, statement_index=index))
@@ -74,41 +79,35 @@ def _block_comment_end(sql: str, start: int) -> int:
     return at
 
 
-def _closed(sql: str, match: re.Match[str], kind: str) -> None:
-    if match.group(f"{kind}_end") is None:
-        what = "quoted identifier" if kind == "quoted" else "quoted string"
-        raise lexical_error(sql, match.start(), f"Unterminated {what}.")
-
-
 def tokens(sql: str, start: int = 0) -> Iterator[Token]:
     """The tokens of `sql` from `start` on, lazily.
 
     Raises SqlError (42601) with the position for a string, quoted identifier, dollar quote or comment that does not end.
     """
-    at, size = start, len(sql)
-    while at < size:
-        match = _MASTER.match(sql, at)
-        assert match is not None  # the last alternative takes any character
-        kind, begin, at = match.lastgroup, at, match.end()
-        if kind == "space":
-            continue
-        if kind == "block":
+    at, match_at = start, _MASTER.match
+    while True:
+        match = match_at(sql, at)
+        assert match is not None  # the last two alternatives take anything, and the end
+        assert match.lastgroup is not None
+        kind = match.lastgroup
+        begin, at = match.span(kind)
+        if kind in _PLAIN:
+            yield Token(_PLAIN[kind], begin, at, match.group(kind))
+        elif kind == "block":
             at = _block_comment_end(sql, begin)
+        elif kind == "finish":
+            return
         elif kind == "dollar":
-            close = sql.find(match.group(), at)
+            close = sql.find(match.group(kind), at)
             if close < 0:
-                raise lexical_error(sql, begin, f"Unterminated dollar-quoted string {match.group()}.")
-            at = close + len(match.group())
+                raise lexical_error(sql, begin, f"Unterminated dollar-quoted string {match.group(kind)}.")
+            at = close + at - begin
             yield Token("string", begin, at, sql[begin:at])
-        elif kind in ("escaped", "string", "quoted"):
-            _closed(sql, match, kind)
-            yield Token("quoted" if kind == "quoted" else "string", begin, at, sql[begin:at])
-        elif kind == "word":
-            yield Token("word", begin, at, match.group())
-        elif kind == "number":
-            yield Token("number", begin, at, match.group())
         else:
-            yield Token("end" if kind == "end" else "symbol", begin, at, match.group())
+            if match.group(f"{kind}_end") is None:
+                what = "quoted identifier" if kind == "quoted" else "quoted string"
+                raise lexical_error(sql, begin, f"Unterminated {what}.")
+            yield Token("quoted" if kind == "quoted" else "string", begin, at, match.group(kind))
 
 
 class _Nesting:
@@ -129,17 +128,18 @@ class _Nesting:
         return head[:1] == ["CREATE"] and head[1:2] in (["FUNCTION"], ["PROCEDURE"])
 
     def see(self, token: Token) -> None:
-        word = token.word
         if token.kind == "symbol":
-            self.parentheses += {"(": 1, ")": -1}.get(word, 0)
-            self.parentheses = max(0, self.parentheses)
+            if token.text == "(":
+                self.parentheses += 1
+            elif token.text == ")" and self.parentheses:
+                self.parentheses -= 1
         elif token.kind == "word":
-            if len(self._words) < 4:
-                self._words.append(word)
-            self._see_word(word)
-        self._before = word
+            self._see_word(token.text.upper())
+        self._before = token.text.upper() if token.kind in ("word", "symbol") else ""
 
     def _see_word(self, word: str) -> None:
+        if len(self._words) < 4:
+            self._words.append(word)
         # After AS or a dot, END and CASE are names: `SELECT x.end, 1 AS case`.
         if self.atomic == 0:
             if word == "ATOMIC" and self._before == "BEGIN" and self._in_routine():

@@ -65,7 +65,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """A script, understood. `statements` leaves out the script's own BEGIN and COMMIT, which `groups` hold; `checksum` is SHA-256 of `sql`."""
+    """A script, understood.
+
+    `statements` leaves out the script's own BEGIN and COMMIT, which `groups` hold; `checksum` is the SHA-256 of `sql`.
+    """
 
     sql: str
     statements: tuple[PlannedStatement, ...]
@@ -119,16 +122,21 @@ def plan(sql: str) -> Plan:
 
 def _check_text(sql: str) -> None:
     if len(sql) > MAX_SCRIPT:
-        raise LimitExceeded(f"The script has {len(sql):,} characters; {MAX_SCRIPT:,} is the most. Split it in several migrations.")
+        raise LimitExceeded(
+            f"The script has {len(sql):,} characters; {MAX_SCRIPT:,} is the most. Split it in several migrations."
+        )
     if (nul := sql.find("\0")) >= 0:
         at = SqlPosition.find(sql, nul + 1)
-        raise Refused(f"The script holds a NUL byte at {at.line}:{at.column}, which Postgres' text cannot hold.", rule=_RULE)
+        raise Refused(
+            f"The script holds a NUL byte at {at.line}:{at.column}, which Postgres' text cannot hold.", rule=_RULE
+        )
     try:
         sql.encode("utf-8")
     except UnicodeEncodeError as exc:
         at = SqlPosition.find(sql, exc.start + 1)
         raise Refused(
-            f"The script is not valid Unicode text at {at.line}:{at.column} (a lone surrogate). Save it as UTF-8.", rule=_RULE
+            f"The script is not valid Unicode text at {at.line}:{at.column} (a lone surrogate). Save it as UTF-8.",
+            rule=_RULE,
         ) from None
 
 
@@ -157,7 +165,7 @@ def _kind(head: Sequence[str]) -> str:
     if not rest:
         return verb
     second = _OBJECTS_OF_TWO_WORDS.get(rest[0])
-    if second and len(rest) > 1 and (second == "*" and rest[1] in ("TABLE", "DATA", "CLASS", "FAMILY") or rest[1] == second):
+    if second and len(rest) > 1 and rest[1] in (("TABLE", "DATA", "CLASS", "FAMILY") if second == "*" else (second,)):
         return f"{verb} {rest[0]} {rest[1]}".lower()
     return f"{verb} {rest[0]}".lower()
 
@@ -279,7 +287,9 @@ class _Grouping:
 
     def add_lone(self, s: PlannedStatement) -> None:
         if self.begin is not None:
-            message = f"{s.kind.upper()} here cannot run in a transaction, and the BEGIN of line {self.begin.line} opens one."
+            message = (
+                f"{s.kind.upper()} here cannot run in a transaction, and the BEGIN of line {self.begin.line} opens one."
+            )
             raise lexical_error(self.sql, s.offset, message, index=s.index, hint="Move it after the COMMIT.")
         self.close(None)
         self.groups.append(Group((s,), transactional=False))

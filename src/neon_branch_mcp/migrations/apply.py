@@ -1,0 +1,350 @@
+"""Run a migration and say what it did.
+
+One transaction unless the script says otherwise; the ledger's row is written in it. Nothing is retried: after an error the report says
+what is left, and that is nothing wherever the script was one transaction.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import anyio
+import psycopg
+from psycopg import AsyncConnection
+
+from ..errors import NeonBranchError, SqlError, SqlFields, SqlPosition, TimedOut
+from ..postgres.errors import translate, translating
+from ..postgres.target import Target
+from .ledger import LedgerEntry, conflict, find, record
+from .plan import Group, Plan, PlannedStatement, plan
+from .report import Failure, MigrationReport, State, verdict_of
+from .trace import Tracer
+from .watch import Progress, watching
+
+ADVISORY_KEY = 0x6E626D  # "nbm": one migration at a time in a database
+
+
+class SessionFactory(Protocol):
+    """Opens a fresh, direct, autocommit connection and closes it afterwards."""
+
+    def __call__(self, target: Target, *, purpose: str) -> AbstractAsyncContextManager[AsyncConnection[Any]]: ...
+
+
+class MigrationFailed(SqlError):
+    """Postgres refused a statement of the script; `report` has the verdict `failed` and says what is left."""
+
+    def __init__(self, message: str, fields: SqlFields, report: MigrationReport) -> None:
+        super().__init__(message, fields)
+        self.report = report
+
+    def render(self) -> str:
+        assert self.report.failure is not None
+        return f"{super().render()}\nMigration {self.report.name!r}, verdict failed: {self.report.failure.left}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be applied where, and by whom."""
+
+    target: Target
+    plan: Plan
+    name: str
+    version: str | None
+    dry_run: bool
+    lock_timeout: float
+    statement_timeout: float
+    who: str
+    progress: Progress | None
+
+
+async def apply(
+    sessions: SessionFactory,
+    target: Target,
+    *,
+    name: str,
+    sql: str,
+    version: str | None = None,
+    dry_run: bool = False,
+    lock_timeout: float = 5,
+    statement_timeout: float = 120,
+    who: str = "",
+    progress: Progress | None = None,
+) -> MigrationReport:
+    """Apply the script `sql` under `name` and measure what it does.
+
+    Returns a report whose `applied` says whether the changes are in the database. The same name with the same SQL is not run again; with
+    other SQL it raises Conflict. `dry_run` runs everything and rolls back. Raises MigrationFailed (code `sql`) with the failed report,
+    TimedOut with the holder when a lock or the time ran out, Cancelled, Unreachable; each says what is left.
+    """
+    planned = await asyncio.to_thread(plan, sql)
+    request = Request(target, planned, name, version, dry_run, lock_timeout, statement_timeout, who, progress)
+    async with (
+        sessions(target, purpose="migration") as migrating,
+        sessions(target, purpose="migration watch") as watcher,
+    ):
+        with translating():
+            await _settings(migrating, request)
+            await _alone(migrating, watcher, request)
+            if (entry := await find(migrating, name)) is not None and entry.state == "applied":
+                return _already(request, entry)
+        return await _Run(request, migrating, watcher, Tracer(migrating, watcher)).run()
+
+
+async def _settings(conn: AsyncConnection[Any], request: Request) -> None:
+    settings = {
+        "lock_timeout": f"{round(request.lock_timeout * 1000)}ms",
+        "statement_timeout": f"{round(request.statement_timeout * 1000)}ms",
+        "standard_conforming_strings": "on",
+        "idle_in_transaction_session_timeout": "0",
+    }
+    pairs = [part for pair in settings.items() for part in pair]
+    calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
+    await conn.execute(f"SELECT {calls}", pairs)
+
+
+async def _alone(conn: AsyncConnection[Any], watcher: AsyncConnection[Any], request: Request) -> None:
+    """Two migrations of one database never run at once. The lock ends with the connection."""
+    async with watching(watcher, conn.info.backend_pid, label="waiting", progress=request.progress) as watch:
+        try:
+            await conn.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [ADVISORY_KEY])
+        except psycopg.errors.LockNotAvailable as exc:
+            holder = watch.blockers[0] if watch.blockers else "another connection"
+            raise TimedOut(
+                f"Another migration of this database is running ({holder}); it did not end within {request.lock_timeout:g} s. "
+                "Nothing was applied."
+            ) from exc
+
+
+def _already(request: Request, entry: LedgerEntry) -> MigrationReport:
+    when = entry.applied_at.strftime("%Y-%m-%d %H:%M:%S %Z")
+    if entry.checksum != request.plan.checksum:
+        raise conflict(request.name, f"{entry.applied_by or 'somebody'} at {when}")
+    return MigrationReport(
+        name=request.name,
+        version=entry.version,
+        branch=request.target.branch_name,
+        database=request.target.database,
+        verdict="ok",
+        applied=True,
+        state="already_applied",
+        statements=len(request.plan.statements),
+        grouping=request.plan.grouping,
+        seconds=0.0,
+        data_loss=(),
+        locks=(),
+        rewrites=(),
+        scans=(),
+        advice=(),
+        schema_diff="",
+        checksum=entry.checksum,
+        notes=(f"Applied at {when}; the same name and the same SQL, so nothing was done.",),
+    )
+
+
+class _Stopped(Exception):
+    """A statement did not succeed; the cause is psycopg's error. Never leaves this module."""
+
+    def __init__(self, statement: PlannedStatement, blockers: list[str]) -> None:
+        super().__init__()
+        self.statement = statement
+        self.blockers = blockers
+
+
+@dataclass
+class _Run:
+    """One run of one script. `committed` counts the statements whose changes are there for good."""
+
+    request: Request
+    conn: AsyncConnection[Any]
+    watcher: AsyncConnection[Any]
+    tracer: Tracer
+    started: float = field(default_factory=time.perf_counter)
+    committed: int = 0
+    left: str = ""
+
+    async def run(self) -> MigrationReport:
+        try:
+            if self.request.dry_run:
+                return await self._dry_run()
+            report: MigrationReport | None = None
+            for group in self.request.plan.groups:
+                report = await self._group(group, last=group is self.request.plan.groups[-1])
+            return report or await self._record_alone("applied")
+        except _Stopped as stopped:
+            cause = stopped.__cause__
+            assert isinstance(cause, psycopg.Error)
+            with anyio.CancelScope(shield=True):
+                error = await self._failed(stopped, cause)
+            raise error from cause
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._abandon()
+            raise
+
+    async def _group(self, group: Group, *, last: bool) -> MigrationReport | None:
+        """Run a group to its end; the report when it was the last and could record itself."""
+        if not group.transactional:
+            await self._lone(group.statements[0])
+            return None
+        await self._begin(group)
+        for statement in group.statements:
+            await self._statement(statement)
+        return await self._end(group, last=last)
+
+    async def _begin(self, group: Group) -> None:
+        with translating():
+            await self.tracer.begin_transaction()
+        own = group.begin is not None and group.begin.kind in ("begin", "start")
+        text = group.begin.text if own and group.begin else "BEGIN"
+        await self._send(group.begin or group.statements[0], text)
+
+    async def _end(self, group: Group, *, last: bool) -> MigrationReport | None:
+        final = group.end or group.statements[-1]
+        if group.ending == "rollback":
+            await self._send(final, "ROLLBACK")
+            self.tracer.end_transaction(kept=False)
+            return None
+        await self._check_deferred(final)
+        report = None
+        with translating():
+            if last:
+                report = self._report("applied")
+                await record(
+                    self.conn,
+                    report,
+                    sql=self.request.plan.sql,
+                    done=self.committed + len(group.statements),
+                    who=self.request.who,
+                )
+        await self._send(final, "COMMIT")
+        self.tracer.end_transaction(kept=True)
+        self.committed += len(group.statements)
+        return report
+
+    async def _check_deferred(self, final: PlannedStatement) -> None:
+        """Deferred constraints and triggers run now, where they are seen, and in a dry run too; COMMIT would run them next."""
+        started = time.perf_counter()
+        await self._send(final, "SET CONSTRAINTS ALL IMMEDIATE")
+        await self.tracer.after(final, started)
+
+    async def _dry_run(self) -> MigrationReport:
+        """Everything in one transaction that is rolled back; what Postgres refuses there is left out, and said."""
+        notes: list[str] = []
+        with translating():
+            await self.tracer.begin_transaction()
+        await self._send(self.request.plan.statements[0], "BEGIN")
+        for group in self.request.plan.groups:
+            for statement in group.statements:
+                if group.transactional:
+                    await self._statement(statement)
+                else:
+                    notes.append(
+                        f"Statement {statement.index} ({statement.kind}) cannot run in a transaction: not tried in a dry run."
+                    )
+            await self._check_deferred(group.statements[-1])
+        report = self._report("dry_run", notes)
+        await self.conn.rollback()
+        return report
+
+    async def _statement(self, statement: PlannedStatement) -> None:
+        started = time.perf_counter()
+        await self._send(statement, statement.text)
+        await self.tracer.after(statement, started)
+
+    async def _lone(self, statement: PlannedStatement) -> None:
+        await self._send(statement, statement.text)
+        self.committed += 1
+
+    async def _send(self, statement: PlannedStatement, text: str) -> None:
+        """Execute in the extended protocol, where the server itself refuses a second statement in the text."""
+        label = f"statement {statement.index}, {statement.summary}"
+        async with watching(
+            self.watcher, self.conn.info.backend_pid, label=label, progress=self.request.progress
+        ) as watch:
+            try:
+                # Binary results are asked for because psycopg then never falls back to the simple protocol; nothing is decoded.
+                await self.conn.cursor(binary=True).execute(text, prepare=False)
+            except psycopg.Error as exc:
+                raise _Stopped(statement, watch.blockers) from exc
+
+    async def _record_alone(self, state: State) -> MigrationReport:
+        report = self._report(state)
+        with translating():
+            async with self.conn.transaction():
+                await record(self.conn, report, sql=self.request.plan.sql, done=self.committed, who=self.request.who)
+        return report
+
+    async def _abandon(self) -> None:
+        """Roll back what is open; the connection may be gone, which rolls back too."""
+        with contextlib.suppress(psycopg.Error):
+            if self.conn.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                await self.conn.cancel_safe(timeout=5)
+            await self.conn.rollback()
+        self.tracer.end_transaction(kept=False)
+
+    async def _failed(self, stopped: _Stopped, cause: psycopg.Error) -> NeonBranchError:
+        await self._abandon()
+        statement, sql = stopped.statement, self.request.plan.sql
+        error = translate(cause, sql=sql, statement_index=statement.index, prefix=-statement.offset)
+        left = self._left(statement)
+        if not isinstance(error, SqlError):
+            return self._stopped_outside(error, stopped, left)
+        position = error.fields.position or SqlPosition.find(sql, statement.offset + 1)
+        failure = Failure(
+            statement=statement.index,
+            line=position.line,
+            column=position.column,
+            sql=statement.summary,
+            message=error.message,
+            left=left,
+            sqlstate=error.fields.sqlstate,
+            detail=error.fields.detail,
+            hint=error.fields.hint,
+            constraint=error.fields.constraint,
+        )
+        report = self._report("partly_applied" if self.committed else "rolled_back", failure=failure)
+        if self.committed:
+            await self._record_alone("partly_applied")
+        return MigrationFailed(error.message, replace(error.fields, position=position), report)
+
+    def _left(self, statement: PlannedStatement) -> str:
+        if not self.committed:
+            return "rolled back; nothing applied."
+        total = len(self.request.plan.statements)
+        return f"{self.committed} of {total} statements are applied and committed; statement {statement.index} and what follows is not."
+
+    def _stopped_outside(self, error: NeonBranchError, stopped: _Stopped, left: str) -> NeonBranchError:
+        """A deadline, a cancellation or a lost connection: not the script's fault, so the same class with the whole story."""
+        s = stopped.statement
+        holder = f" The lock is held by {'; '.join(stopped.blockers)}." if stopped.blockers else ""
+        where = f"Migration {self.request.name!r} stopped at statement {s.index} (line {s.line}: {s.summary})."
+        return type(error)(f"{where} {error.message}{holder} State: {left}")
+
+    def _report(self, state: State, notes: Sequence[str] = (), failure: Failure | None = None) -> MigrationReport:
+        request, tracer = self.request, self.tracer
+        losses = tuple(tracer.losses)
+        return MigrationReport(
+            name=request.name,
+            version=request.version,
+            branch=request.target.branch_name,
+            database=request.target.database,
+            verdict=verdict_of(losses, (), failure),
+            applied=state == "applied",
+            state=state,
+            statements=len(request.plan.statements),
+            grouping=request.plan.grouping,
+            seconds=round(time.perf_counter() - self.started, 3),
+            data_loss=losses,
+            locks=tracer.locks(),
+            rewrites=tuple(tracer.rewrites),
+            scans=tuple(tracer.scans),
+            advice=(),
+            schema_diff="",
+            checksum=request.plan.checksum,
+            failure=failure,
+            notes=tuple(notes),
+        )

@@ -1,0 +1,21 @@
+-- Asked on the watching connection, which sees the catalogue as it was before the open transaction: what these relations were.
+-- None of these functions takes a lock on the relation, so the migration's own locks do not stand in the way.
+SELECT
+    c.oid::int8 AS oid,
+    n.nspname AS schema,
+    c.relname AS name,
+    c.relkind::text AS kind,
+    pg_catalog.pg_relation_filenode(c.oid)::int8 AS filenode,
+    CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 END AS estimate,
+    pg_catalog.pg_partition_root(c.oid)::int8 AS root,
+    i.indrelid::int8 AS table_oid,
+    CASE WHEN c.relkind IN ('r', 'p') THEN (
+        SELECT pg_catalog.json_object_agg(
+            a.attnum, pg_catalog.json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
+        )
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) END AS columns
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+WHERE c.oid = ANY (%(oids)s::oid[])

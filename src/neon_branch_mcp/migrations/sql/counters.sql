@@ -1,0 +1,11 @@
+-- Asked before BEGIN: counters of earlier transactions of this session that are not flushed yet would be taken for the next one's.
+SELECT * FROM (
+    SELECT
+        c.oid::int8 AS oid,
+        pg_catalog.pg_stat_get_xact_tuples_returned(c.oid) AS read,
+        pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
+        pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
+    FROM pg_catalog.pg_class c
+    WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384
+) counters
+WHERE read + updated + deleted > 0

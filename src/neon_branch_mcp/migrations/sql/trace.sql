@@ -1,0 +1,28 @@
+-- Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
+-- looks like now, and what was read and changed there in this transaction. A relation that was dropped has a lock but no name.
+-- %(known)s: relations that this migration made itself; nobody waits for their locks, and nothing in them can be lost.
+WITH held AS (
+    SELECT relation, pg_catalog.array_agg(DISTINCT mode) AS modes
+    FROM pg_catalog.pg_locks
+    WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+        AND relation <> ALL (%(known)s::oid[])
+    GROUP BY relation
+)
+SELECT
+    h.relation::int8 AS oid,
+    h.modes,
+    c.relkind IS NOT NULL AS present,
+    pg_catalog.pg_relation_filenode(c.oid)::int8 AS filenode,
+    pg_catalog.pg_stat_get_xact_tuples_returned(h.relation) AS read,
+    pg_catalog.pg_stat_get_xact_tuples_inserted(h.relation) AS inserted,
+    pg_catalog.pg_stat_get_xact_tuples_updated(h.relation) AS updated,
+    pg_catalog.pg_stat_get_xact_tuples_deleted(h.relation) AS deleted,
+    CASE WHEN 'AccessExclusiveLock' = ANY (h.modes) AND c.relkind IN ('r', 'p') THEN (
+        SELECT pg_catalog.json_object_agg(
+            a.attnum, pg_catalog.json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
+        )
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    ) END AS columns
+FROM held h
+LEFT JOIN pg_catalog.pg_class c ON c.oid = h.relation
