@@ -1,0 +1,155 @@
+"""Running what was promised: a job's operations go scheduling → running → finished, and each job can be run again from its beginning."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from ..errors import NeonBranchError
+from . import ids
+from .core import Core
+from .store import JobRow, OperationRow, Transaction, now
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a kind of job is done, and what undoes it when it cannot be."""
+
+    do: Callable[["Job"], None]
+    undo: Callable[["Job"], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that runs: its row, and the steps that the API shows."""
+
+    row: JobRow
+    core: Core
+
+    @contextmanager
+    def step(self, action: str) -> Iterator[None]:
+        """Mark the operation running for the block, then finished."""
+        with self.core.store.write() as tx:
+            operation = tx.one(OperationRow, "job_id = ? AND action = ?", self.row.id, action)
+            assert operation is not None, f"job {self.row.kind} has no operation {action}"
+            tx.change(OperationRow, operation.id, status="running", updated_at=now())
+        yield
+        with self.core.store.write() as tx:
+            tx.change(OperationRow, operation.id, status="finished", updated_at=now())
+
+
+def schedule(
+    tx: Transaction,
+    core: Core,
+    kind: str,
+    project_id: str,
+    *,
+    branch_id: str | None = None,
+    endpoint_id: str | None = None,
+    actions: list[str],
+    payload: Mapping[str, object] | None = None,
+) -> tuple[str, list[OperationRow]]:
+    """Write down a job and its operations in the transaction that also writes what they are about; `Jobs.submit` comes after it."""
+    moment = now()
+    job_id = ids.operation_id()
+    tx.add(JobRow(job_id, kind, project_id, branch_id, payload or {}, "active", core.worker, 0, moment))
+    for action in actions:
+        # Computes have endpoints, branches have none of their own.
+        about = endpoint_id if action.endswith("compute") or action == "apply_config" else None
+        tx.add(
+            OperationRow(
+                0,
+                ids.operation_id(),
+                job_id,
+                project_id,
+                branch_id,
+                about,
+                action,
+                "scheduling",
+                None,
+                0,
+                moment,
+                moment,
+            )
+        )
+    return job_id, tx.all(OperationRow, "job_id = ?", [job_id], order="seq")
+
+
+class Jobs:
+    """The threads of this process that do jobs."""
+
+    def __init__(self, core: Core, kinds: Mapping[str, Work]) -> None:
+        self._core = core
+        self._kinds = kinds
+        self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="job")
+        self._lock = threading.Lock()
+        self._running: dict[str, Future[None]] = {}
+
+    def submit(self, job_id: str) -> Future[None]:
+        """Run it in a thread; the future ends when the job has, well or badly."""
+        with self._lock:
+            future = self._pool.submit(self._run, job_id)
+            self._running[job_id] = future
+        future.add_done_callback(lambda _: self._running.pop(job_id, None))
+        return future
+
+    def wait(self, job_id: str) -> None:
+        """Return when the job, if this process runs it, has ended."""
+        future = self._running.get(job_id)
+        if future is not None:
+            future.result()
+
+    def close(self) -> None:
+        """Let what runs end."""
+        self._pool.shutdown(wait=True)
+
+    def _run(self, job_id: str) -> None:
+        with self._core.store.write() as tx:
+            row = tx.one(JobRow, "id = ? AND status = 'active'", job_id)
+            if row is None:
+                return
+            tx.change(JobRow, job_id, attempts=row.attempts + 1)
+        job = Job(row, self._core)
+        work = self._kinds[row.kind]
+        try:
+            work.do(job)
+        except (NeonBranchError, psycopg.Error, OSError) as exc:
+            self._fail(job, work, str(exc))
+        except Exception:
+            log.exception("job %s (%s) hit a bug", job_id, row.kind)
+            self._fail(job, work, "internal error; the log of the control plane has it")
+        else:
+            self._end(job, "done")
+
+    def _fail(self, job: Job, work: Work, error: str) -> None:
+        log.warning("job %s (%s) failed: %s", job.row.id, job.row.kind, error)
+        try:
+            work.undo(job)
+        except (NeonBranchError, psycopg.Error, OSError):
+            log.exception("undoing job %s (%s) failed; the next sweep goes on with it", job.row.id, job.row.kind)
+        with self._core.store.write() as tx:
+            first = True
+            for operation in tx.all(
+                OperationRow, "job_id = ? AND status IN ('scheduling', 'running')", [job.row.id], order="seq"
+            ):
+                status = "failed" if first else "cancelled"
+                tx.change(
+                    OperationRow,
+                    operation.id,
+                    status=status,
+                    error=error if first else None,
+                    failures=1,
+                    updated_at=now(),
+                )
+                first = False
+        self._end(job, "failed")
+
+    def _end(self, job: Job, status: str) -> None:
+        with self._core.store.write() as tx:
+            tx.change(JobRow, job.row.id, status=status, payload={})  # it may hold a password

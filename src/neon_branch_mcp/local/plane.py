@@ -1,0 +1,105 @@
+"""The local control plane in this process: opens the data directory, serves the API as an ASGI app, and keeps things going meanwhile."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import platformdirs
+from starlette.types import ASGIApp
+
+from ..config import APP_NAME, LocalConfig, Secret
+from ..errors import ConfigError
+from .api import build_app
+from .binaries import find_binaries
+from .core import Core
+from .jobs import Jobs
+from .keeper import Keeper
+from .locks import locked
+from .places import open_places, reachable
+from .service import Service
+from .store import ProjectRow, Store
+from .work import KINDS
+
+BASE_URL = "http://local.invalid/api/v2"
+
+
+@dataclass(frozen=True)
+class LocalPlane:
+    """A control plane that is open in this process."""
+
+    api_key: Secret
+    project_id: str
+    """The first project, made when the data directory was new."""
+    app: ASGIApp
+    """Serves `/api/v2/…`; any event loop may call it."""
+    data_dir: Path
+    service: Service
+
+
+def default_data_dir() -> Path:
+    """The platform's user data folder."""
+    return Path(platformdirs.user_data_path(APP_NAME)) / "local"
+
+
+@asynccontextmanager
+async def open_plane(config: LocalConfig) -> AsyncIterator[LocalPlane]:
+    """Open the data directory, making it and its first project if need be; several processes may have it open at once.
+
+    Raises ConfigError when there is no Postgres, or the directory cannot be used.
+    """
+    opened = await anyio.to_thread.run_sync(partial(Opened, config))
+    try:
+        yield opened.plane
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(opened.close)
+
+
+class Opened:
+    """An open data directory with its threads, for callers without an event loop; `close()` ends it."""
+
+    def __init__(self, config: LocalConfig) -> None:
+        places = open_places(config.data_dir or default_data_dir())
+        binaries = reachable(find_binaries(config.bin_dir), places.uid)
+        self._store = Store(places.state)
+        self._core = Core(config, places, binaries, self._store)
+        self._jobs = Jobs(self._core, KINDS)
+        service = Service(self._core, self._jobs)
+        self._keeper = Keeper(self._core)
+        with locked(places.locks / "first-project", timeout=120):
+            api_key, project_id = self._first_project(service)
+        self._keeper.refresh()
+        self.plane = LocalPlane(api_key, project_id, build_app(service, api_key), places.data_dir, service)
+
+    def _first_project(self, service: Service) -> tuple[Secret, str]:
+        with self._store.write() as tx:
+            key = tx.meta("api_key")
+            if key is None:
+                key = f"napi_local{secrets.token_urlsafe(24)}"
+                tx.set_meta("api_key", key)
+            project_id = tx.meta("first_project")
+        if project_id is None:
+            changed = service.create_project("local", sample=self._core.config.sample)
+            assert changed.project is not None
+            service.submit(changed).result()
+            with self._store.write() as tx:
+                project = tx.one(ProjectRow, "id = ?", changed.project.id)
+                if project is not None:
+                    tx.set_meta("first_project", project.id)
+            if project is None:
+                failed = service.operation(changed.project.id, changed.operations[0].id)
+                last = service.operation(changed.project.id, changed.operations[-1].id)
+                raise ConfigError(f"The first project could not be made: {failed.error or last.error}")
+            project_id = project.id
+        return Secret(key), project_id
+
+    def close(self) -> None:
+        """End the threads; clusters that nobody else needs are stopped."""
+        self._jobs.close()
+        self._keeper.close()
+        self._store.close()

@@ -1,0 +1,32 @@
+"""TCP ports of connection strings: one per compute, kept in the state, below the system's ephemeral range."""
+
+import socket
+
+from .core import Core
+from .places import digest
+from .problems import Problem
+from .store import EndpointRow, Transaction
+
+
+def allocate_port(tx: Transaction, core: Core) -> int:
+    """A port that no endpoint has and that can be bound now. The search begins at a place of this data directory's own, so that two
+    data directories on one machine seldom meet. Raises Problem when all are taken."""
+    first, last = core.config.first_port, core.config.last_port
+    taken = {e.port for e in tx.all(EndpointRow)}
+    span = last - first + 1
+    offset = int(digest(core.places.data_dir), 16) % max(span, 1)
+    for i in range(span):
+        port = first + (offset + i) % span
+        if port not in taken and _is_free(port):
+            return port
+    raise Problem(422, f"every port from {first} to {last} is taken; set local.first_port and local.last_port")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

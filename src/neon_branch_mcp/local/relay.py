@@ -1,0 +1,205 @@
+"""The TCP ports of the connection strings: passes bytes through to whichever cluster the branch has now, and wakes it first.
+
+It runs in a thread with an event loop of its own, so that a caller who blocks in this process can still be served. Bytes pass
+untouched: TLS and SCRAM with channel binding are between the client and Postgres.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..errors import NeonBranchError
+
+log = logging.getLogger(__name__)
+HIGH_WATER = 1 << 20
+
+
+@dataclass
+class Traffic:
+    """What passes on one port: open connections, and when the last one was closed or made."""
+
+    branch_id: str
+    open: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+
+class _Half(asyncio.Protocol):
+    """One side of a connection; what it receives goes to the other side."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.peer: _Half | None = None
+        self.closed: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(HIGH_WATER)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer is not None and self.peer.transport is not None:
+            self.peer.transport.write(data)
+
+    def eof_received(self) -> bool:
+        if self.peer is not None and self.peer.transport is not None and self.peer.transport.can_write_eof():
+            self.peer.transport.write_eof()
+        return self.peer is not None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self.peer is not None and self.peer.transport is not None:
+            self.peer.transport.close()
+        if self.closed is not None:
+            self.closed()
+
+    def pause_writing(self) -> None:
+        if self.peer is not None and self.peer.transport is not None:
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.peer is not None and self.peer.transport is not None:
+            self.peer.transport.resume_reading()
+
+
+class _Front(_Half):
+    """The client's side: holds what the client says until there is a server to say it to."""
+
+    def __init__(self, relay: "Relay", traffic: Traffic) -> None:
+        super().__init__()
+        self._relay = relay
+        self._traffic = traffic
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport is not None
+        self.transport.pause_reading()
+        self._traffic.open += 1
+        self._traffic.last = time.monotonic()
+        self._task = asyncio.get_running_loop().create_task(self._join())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._traffic.open -= 1
+        self._traffic.last = time.monotonic()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _join(self) -> None:
+        assert self.transport is not None
+        loop = asyncio.get_running_loop()
+        try:
+            back = await self._relay.connect(loop, self._traffic.branch_id)
+        except NeonBranchError as exc:
+            self.transport.write(error_response(exc.message))
+            self.transport.close()
+            return
+        self.peer, back.peer = back, self
+        if self.transport.is_closing():
+            assert back.transport is not None
+            back.transport.close()
+            return
+        assert back.transport is not None
+        back.transport.resume_reading()
+        self.transport.resume_reading()
+
+
+class _Back(_Half):
+    """The server's side; Postgres says nothing before it is spoken to, but a server that ends at once may."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport is not None
+        self.transport.pause_reading()
+
+
+def error_response(message: str) -> bytes:
+    """A FATAL error in Postgres' protocol, which libpq also understands as the answer to its request for TLS."""
+    body = b"".join(
+        tag + text.encode() + b"\0"
+        for tag, text in ((b"S", "FATAL"), (b"V", "FATAL"), (b"C", "57P03"), (b"M", message.replace("\0", "")))
+    )
+    body += b"\0"
+    return b"E" + (len(body) + 4).to_bytes(4, "big") + body
+
+
+class Relay:
+    """Listens on the ports it is told of. `wake` blocks until the branch's cluster answers and gives its port on loopback."""
+
+    def __init__(self, wake: Callable[[str], int]) -> None:
+        self._wake = wake
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
+        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="relay-wake")
+        self._servers: dict[int, asyncio.Server] = {}
+        self._traffic: dict[int, Traffic] = {}
+        self._lock = threading.Lock()
+        self._thread.start()
+
+    def listen(self, ports: Mapping[int, str]) -> list[int]:
+        """Serve exactly these ports, each for its branch. Returns those that could not be bound: somebody else has them."""
+        with self._lock:
+            return asyncio.run_coroutine_threadsafe(self._listen(dict(ports)), self._loop).result()
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What passes, by branch."""
+        return {t.branch_id: t for t in list(self._traffic.values())}
+
+    def close(self) -> None:
+        """Close the ports and every connection; the thread ends."""
+        with self._lock:
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._loop.close()
+
+    async def connect(self, loop: asyncio.AbstractEventLoop, branch_id: str) -> _Back:
+        """A connection to the branch's cluster. It may be stopped or replaced between the answer and the connection: ask again."""
+        for attempt in range(50):
+            port = await loop.run_in_executor(self._pool, self._wake, branch_id)
+            try:
+                _, back = await loop.create_connection(_Back, "127.0.0.1", port)
+                return back
+            except OSError:
+                await asyncio.sleep(0.01 * attempt)
+        raise NeonBranchError("the branch's Postgres does not accept connections")
+
+    async def _listen(self, ports: dict[int, str]) -> list[int]:
+        failed = []
+        for port in set(self._servers) - set(ports):
+            self._servers.pop(port).close()
+            self._traffic.pop(port)
+        for port, branch_id in ports.items():
+            if port in self._servers:
+                self._traffic[port].branch_id = branch_id
+                continue
+            traffic = Traffic(branch_id)
+            try:
+                server = await self._loop.create_server(
+                    partial(_Front, self, traffic), "127.0.0.1", port, backlog=128, reuse_address=True
+                )
+            except OSError as exc:
+                log.debug("port %d cannot be bound: %s", port, exc)
+                failed.append(port)
+                continue
+            self._servers[port] = server
+            self._traffic[port] = traffic
+        return failed
+
+    async def _close(self) -> None:
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

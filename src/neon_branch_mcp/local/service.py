@@ -1,0 +1,576 @@
+"""What the API's calls mean: checks, rows and jobs. Every method blocks briefly; the work itself is done by `jobs`.
+
+A method that changes something returns the rows as they are at once, with their operations in `scheduling`.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from . import access, ids
+from .core import Core, branch_in, endpoint_of
+from .jobs import Jobs, schedule
+from .ports import allocate_port
+from .problems import Problem, busy, not_found
+from .sample import DATABASE, OWNER
+from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Transaction, now
+from .work import wake
+
+InitSource = Literal["parent-data", "schema-only"]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a mutating call answers with."""
+
+    operations: Sequence[OperationRow]
+    project: ProjectRow | None = None
+    branch: BranchRow | None = None
+    endpoints: Sequence[EndpointRow] = ()
+    roles: Sequence[RoleRow] = ()
+    role: RoleRow | None = None
+    job_id: str = ""
+
+
+@dataclass(frozen=True)
+class NewBranch:
+    """What a caller asks for in a new branch; None where it was left out."""
+
+    name: str | None = None
+    parent_id: str | None = None
+    parent_lsn: str | None = None
+    parent_timestamp: float | None = None
+    protected: bool = False
+    init_source: InitSource = "parent-data"
+    expires_at: float | None = None
+    compute: bool = True
+    compute_settings: Mapping[str, Any] | None = None
+    annotation: Mapping[str, str] | None = None
+
+
+class Service:
+    """The control plane's calls. Raises Problem for every refusal."""
+
+    def __init__(self, core: Core, jobs: Jobs) -> None:
+        self.core = core
+        self._jobs = jobs
+        self._store = core.store
+
+    def submit(self, changed: Changed) -> Future[None]:
+        """Begin the work of a call that has been written down."""
+        return self._jobs.submit(changed.job_id)
+
+    # Projects
+
+    def projects(self) -> list[ProjectRow]:
+        """All projects, oldest first."""
+        with self._store.read() as tx:
+            return tx.all(ProjectRow)
+
+    def project(self, project_id: str) -> ProjectRow:
+        """One project."""
+        with self._store.read() as tx:
+            return self._project(tx, project_id)
+
+    def create_project(
+        self,
+        name: str,
+        *,
+        branch: str = "main",
+        role: str | None = None,
+        database: str | None = None,
+        sample: bool = False,
+    ) -> Changed:
+        """A project with its root branch, one role and one database."""
+        role = role or (OWNER if sample else "neondb_owner")
+        database = database or (DATABASE if sample else "neondb")
+        moment = now()
+        project = ProjectRow(
+            ids.project_id(),
+            name,
+            "org-local-plane-00000001",
+            self.core.binaries.major,
+            "init",
+            86_400,
+            {},
+            moment,
+            moment,
+        )
+        with self._store.write() as tx:
+            tx.add(project)
+            row = _branch_row(project.id, branch, parent=None, is_default=True)
+            tx.add(row)
+            endpoint = self._add_endpoint(tx, row, {})
+            owner = RoleRow(row.id, role, ids.password(), moment, moment)
+            tx.add(owner)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                "create_project",
+                project.id,
+                branch_id=row.id,
+                endpoint_id=endpoint.id,
+                actions=["create_timeline", "start_compute"],
+                payload={"role": role, "database": database, "sample": sample},
+            )
+        return Changed(operations, project, row, [endpoint], [owner], job_id=job_id)
+
+    def delete_project(self, project_id: str) -> Changed:
+        """Everything of a project."""
+        with self._store.write() as tx:
+            project = self._project(tx, project_id)
+            self._not_busy(tx, project_id)
+            tx.change(ProjectRow, project_id, state="deleting")
+            job_id, operations = schedule(tx, self.core, "delete_project", project_id, actions=["delete_timeline"])
+        return Changed(operations, project, job_id=job_id)
+
+    # Branches
+
+    def branches(self, project_id: str) -> list[BranchRow]:
+        """The project's branches, oldest first."""
+        with self._store.read() as tx:
+            self._project(tx, project_id)
+            return tx.all(BranchRow, "project_id = ?", [project_id])
+
+    def branch(self, project_id: str, branch_id: str) -> BranchRow:
+        """One branch."""
+        with self._store.read() as tx:
+            return self._branch(tx, project_id, branch_id)
+
+    def create_branch(self, project_id: str, asked: NewBranch) -> Changed:
+        """A branch of the parent, or of the default branch."""
+        with self._store.write() as tx:
+            self._project(tx, project_id)
+            self._not_busy(tx, project_id)
+            parent = self._parent(tx, project_id, asked.parent_id)
+            _check_new_branch(tx, project_id, asked, parent)
+            branch_id = ids.branch_id()
+            row = _branch_row(project_id, asked.name or branch_id, parent=parent, asked=asked, branch_id=branch_id)
+            _add_named(tx, row)
+            endpoints = [self._add_endpoint(tx, row, asked.compute_settings or {})] if asked.compute else []
+            roles = _inherit_roles(tx, row, parent)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                "create_branch",
+                project_id,
+                branch_id=row.id,
+                endpoint_id=endpoints[0].id if endpoints else None,
+                actions=["create_branch", "start_compute"] if endpoints else ["create_branch"],
+                payload={"source_id": parent.id, "compute": bool(endpoints)},
+            )
+        return Changed(operations, None, row, endpoints, roles, job_id=job_id)
+
+    def update_branch(self, project_id: str, branch_id: str, columns: Mapping[str, Any]) -> Changed:
+        """Rename, protect, or set the end of a branch (`name`, `is_protected`, `expires_at` with `ttl_seconds`)."""
+        with self._store.write() as tx:
+            branch = self._branch(tx, project_id, branch_id)
+            self._not_busy(tx, project_id)
+            try:
+                tx.change(BranchRow, branch_id, **columns, updated_at=now())
+            except sqlite3.IntegrityError:
+                raise Problem(409, f"branch with name {columns.get('name')} already exists") from None
+            branch = branch_in(tx, branch_id)
+            if columns.get("expires_at") is not None:
+                _check_expiry(tx, branch)
+        return Changed((), None, branch)
+
+    def delete_branch(self, project_id: str, branch_id: str) -> Changed:
+        """Delete a branch; not the default one, a protected one, or one with children."""
+        with self._store.write() as tx:
+            branch = self._branch(tx, project_id, branch_id)
+            self._not_busy(tx, project_id)
+            if branch.is_default:
+                raise Problem(422, "cannot delete the default branch of the project")
+            if branch.is_protected:
+                raise Problem(422, "cannot delete protected branch")
+            if tx.one(BranchRow, "parent_id = ?", branch_id):
+                raise Problem(422, "cannot delete branch that has children")
+            tx.change(BranchRow, branch_id, state="ready", pending_state="deleting", state_changed_at=now())
+            endpoint = endpoint_of(tx, branch_id)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                "delete_branch",
+                project_id,
+                branch_id=branch_id,
+                endpoint_id=endpoint.id if endpoint else None,
+                actions=["suspend_compute", "delete_timeline"],
+            )
+        return Changed(operations, None, branch, job_id=job_id)
+
+    def restore_branch(
+        self, project_id: str, branch_id: str, source_id: str, *, preserve_under_name: str | None = None
+    ) -> Changed:
+        """Put the source's data in the branch's place; with the parent as source this is a reset from the parent."""
+        with self._store.write() as tx:
+            branch = self._branch(tx, project_id, branch_id)
+            source = self._branch(tx, project_id, source_id)
+            self._not_busy(tx, project_id)
+            _check_restore(tx, branch, source, preserve_under_name)
+            moment = now()
+            preserved: BranchRow | None = None
+            if preserve_under_name is not None:
+                parent = tx.one(BranchRow, "id = ?", branch.parent_id) if branch.parent_id else None
+                preserved = _branch_row(project_id, preserve_under_name, parent=parent)
+                _add_named(tx, preserved)
+                _inherit_roles(tx, preserved, branch)
+                for child in tx.all(BranchRow, "parent_id = ?", [branch_id]):
+                    tx.change(BranchRow, child.id, parent_id=preserved.id)
+            expires = None if branch.ttl_seconds is None else moment + branch.ttl_seconds
+            tx.change(
+                BranchRow,
+                branch_id,
+                pending_state="ready",
+                state="resetting",
+                state_changed_at=moment,
+                expires_at=expires,
+            )
+            endpoint = endpoint_of(tx, branch_id)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                "restore_branch",
+                project_id,
+                branch_id=branch_id,
+                endpoint_id=endpoint.id if endpoint else None,
+                actions=["create_timeline", "suspend_compute", "start_compute"],
+                payload={"source_id": source.id, "preserve_as": preserved.id if preserved else None},
+            )
+            branch = branch_in(tx, branch_id)
+        return Changed(operations, None, branch, job_id=job_id)
+
+    def set_default(self, project_id: str, branch_id: str) -> Changed:
+        """Make it the project's default branch."""
+        with self._store.write() as tx:
+            branch = self._branch(tx, project_id, branch_id)
+            self._not_busy(tx, project_id)
+            if branch.expires_at is not None:
+                raise Problem(400, "default branch cannot have an expiration", "DEFAULT_BRANCH_EXPIRATION_NOT_ALLOWED")
+            for other in tx.all(BranchRow, "project_id = ? AND is_default = 1", [project_id]):
+                tx.change(BranchRow, other.id, is_default=False)
+            tx.change(BranchRow, branch_id, is_default=True, updated_at=now())
+            branch = branch_in(tx, branch_id)
+        return Changed((), None, branch)
+
+    # Endpoints
+
+    def endpoints(self, project_id: str, branch_id: str | None = None) -> list[EndpointRow]:
+        """The project's computes, or one branch's."""
+        with self._store.read() as tx:
+            self._project(tx, project_id)
+            if branch_id is None:
+                return tx.all(EndpointRow, "project_id = ?", [project_id])
+            self._branch(tx, project_id, branch_id)
+            return tx.all(EndpointRow, "branch_id = ?", [branch_id])
+
+    def endpoint(self, project_id: str, endpoint_id: str) -> EndpointRow:
+        """One compute."""
+        with self._store.read() as tx:
+            return self._endpoint(tx, project_id, endpoint_id)
+
+    def is_active(self, endpoint: EndpointRow) -> bool:
+        """Whether the compute's Postgres runs."""
+        branch = self.core.branch(endpoint.branch_id)
+        return branch.cluster_id is not None and self.core.cluster(branch.cluster_id).running() is not None
+
+    def create_endpoint(self, project_id: str, branch_id: str, settings: Mapping[str, Any]) -> Changed:
+        """A read-write compute for a branch that has none."""
+        with self._store.write() as tx:
+            branch = self._branch(tx, project_id, branch_id)
+            self._not_busy(tx, project_id)
+            if endpoint_of(tx, branch_id) is not None:
+                raise Problem(409, "read-write endpoint already exists")
+            endpoint = self._add_endpoint(tx, branch, settings)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                "start_compute",
+                project_id,
+                branch_id=branch_id,
+                endpoint_id=endpoint.id,
+                actions=["start_compute"],
+            )
+        return Changed(operations, None, branch, [endpoint], job_id=job_id)
+
+    def compute(self, project_id: str, endpoint_id: str, kind: Literal["start_compute", "suspend_compute"]) -> Changed:
+        """Start or suspend a compute."""
+        with self._store.write() as tx:
+            endpoint = self._endpoint(tx, project_id, endpoint_id)
+            self._not_busy(tx, project_id)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                kind,
+                project_id,
+                branch_id=endpoint.branch_id,
+                endpoint_id=endpoint_id,
+                actions=[kind],
+            )
+        return Changed(operations, endpoints=[endpoint], job_id=job_id)
+
+    # Databases and roles: the cluster itself is asked, so what SQL made is seen too
+
+    def databases(self, project_id: str, branch_id: str) -> Sequence[access.FoundDatabase]:
+        """The branch's databases. Wakes it."""
+        self.branch(project_id, branch_id)
+        with wake(self.core, branch_id).connect() as conn:
+            return access.databases(conn)
+
+    def create_database(self, project_id: str, branch_id: str, name: str, owner: str) -> access.FoundDatabase:
+        """A database; ready when this returns."""
+        self._check_idle(project_id, branch_id)
+        with wake(self.core, branch_id).connect() as conn:
+            if owner not in access.login_roles(conn):
+                raise not_found(f"role {owner}")
+            if any(d.name == name for d in access.databases(conn)):
+                raise Problem(409, f"database {name} already exists")
+            access.create_database(conn, name, owner)
+            return next(d for d in access.databases(conn) if d.name == name)
+
+    def roles(self, project_id: str, branch_id: str) -> list[RoleRow]:
+        """The branch's logins, with passwords where they are known. Wakes it."""
+        branch = self.branch(project_id, branch_id)
+        with self._store.read() as tx:
+            known = {r.name: r for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
+        with wake(self.core, branch_id).connect() as conn:
+            found = access.login_roles(conn)
+        unknown = RoleRow(branch_id, "", None, branch.created_at, branch.updated_at)
+        return [known.get(n) or RoleRow(branch_id, n, None, unknown.created_at, unknown.updated_at) for n in found]
+
+    def role(self, project_id: str, branch_id: str, name: str) -> RoleRow:
+        """One login."""
+        for role in self.roles(project_id, branch_id):
+            if role.name == name:
+                return role
+        raise not_found("role")
+
+    def create_role(self, project_id: str, branch_id: str, name: str) -> RoleRow:
+        """A login with a new password; ready when this returns."""
+        self._check_idle(project_id, branch_id)
+        role = RoleRow(branch_id, name, ids.password(), now(), now())
+        with wake(self.core, branch_id).connect() as conn:
+            if name in access.login_roles(conn):
+                raise Problem(409, f"role {name} already exists")
+            access.create_role(conn, name, str(role.password))
+        with self._store.write() as tx:
+            tx.put_role(role)
+        return role
+
+    def reset_password(self, project_id: str, branch_id: str, name: str) -> Changed:
+        """A new password for this role on this branch only; its sessions end."""
+        role = self.role(project_id, branch_id, name)
+        new = RoleRow(branch_id, name, ids.password(), role.created_at, now())
+        with self._store.write() as tx:
+            self._not_busy(tx, project_id)
+            endpoint = endpoint_of(tx, branch_id)
+            job_id, operations = schedule(
+                tx,
+                self.core,
+                "apply_password",
+                project_id,
+                branch_id=branch_id,
+                endpoint_id=endpoint.id if endpoint else None,
+                actions=["apply_config"],
+                payload={"role": name, "password": new.password},
+            )
+        return Changed(operations, role=new, job_id=job_id)
+
+    def connection_uri(
+        self, project_id: str, database: str, role: str, *, branch_id: str | None, endpoint_id: str | None
+    ) -> str:
+        """The URI of a database through the branch's port; `pooled` makes no difference here."""
+        with self._store.read() as tx:
+            if endpoint_id is not None:
+                endpoint: EndpointRow | None = self._endpoint(tx, project_id, endpoint_id)
+            else:
+                branch = self._parent(tx, project_id, branch_id)
+                endpoint = endpoint_of(tx, branch.id)
+        if endpoint is None:
+            raise not_found("endpoint")
+        if database not in [d.name for d in self.databases(project_id, endpoint.branch_id)]:
+            raise not_found("database")
+        found = self.role(project_id, endpoint.branch_id, role)
+        if found.password is None:
+            raise Problem(412, "the role's password is not stored; reset it to get a connection string")
+        return self.uri(endpoint, database, found)
+
+    def uri(self, endpoint: EndpointRow, database: str, role: RoleRow) -> str:
+        """A libpq URI with the role's password."""
+        tls = "sslmode=require&channel_binding=require" if self.core.binaries.has_openssl else "sslmode=disable"
+        user, password = quote(role.name, safe=""), quote(role.password or "", safe="")
+        return f"postgresql://{user}:{password}@127.0.0.1:{endpoint.port}/{quote(database, safe='')}?{tls}"
+
+    # Operations
+
+    def operations(self, project_id: str) -> list[OperationRow]:
+        """Newest first."""
+        with self._store.read() as tx:
+            self._project(tx, project_id)
+            return tx.all(OperationRow, "project_id = ?", [project_id], order="seq DESC")
+
+    def operation(self, project_id: str, operation_id: str) -> OperationRow:
+        """One operation; those of a deleted project are still there."""
+        with self._store.read() as tx:
+            found = tx.one(OperationRow, "project_id = ? AND id = ?", project_id, operation_id)
+        if found is None:
+            raise not_found("operation")
+        return found
+
+    # Shared checks
+
+    def _project(self, tx: Transaction, project_id: str) -> ProjectRow:
+        project = tx.one(ProjectRow, "id = ?", project_id)
+        if project is None:
+            raise not_found("project")
+        return project
+
+    def _branch(self, tx: Transaction, project_id: str, branch_id: str) -> BranchRow:
+        self._project(tx, project_id)
+        branch = tx.one(BranchRow, "id = ? AND project_id = ?", branch_id, project_id)
+        if branch is None:
+            raise not_found("branch")
+        return branch
+
+    def _endpoint(self, tx: Transaction, project_id: str, endpoint_id: str) -> EndpointRow:
+        self._project(tx, project_id)
+        endpoint = tx.one(EndpointRow, "id = ? AND project_id = ?", endpoint_id, project_id)
+        if endpoint is None:
+            raise not_found("endpoint")
+        return endpoint
+
+    def _parent(self, tx: Transaction, project_id: str, branch_id: str | None) -> BranchRow:
+        if branch_id is not None:
+            return self._branch(tx, project_id, branch_id)
+        default = tx.one(BranchRow, "project_id = ? AND is_default = 1", project_id)
+        if default is None:
+            raise not_found("default branch")
+        return default
+
+    def _not_busy(self, tx: Transaction, project_id: str) -> None:
+        if tx.one(OperationRow, "project_id = ? AND status IN ('scheduling', 'running')", project_id):
+            raise busy()
+
+    def _check_idle(self, project_id: str, branch_id: str) -> None:
+        with self._store.read() as tx:
+            self._branch(tx, project_id, branch_id)
+            self._not_busy(tx, project_id)
+
+    def _add_endpoint(self, tx: Transaction, branch: BranchRow, settings: Mapping[str, Any]) -> EndpointRow:
+        moment = now()
+        port = allocate_port(tx, self.core)
+        endpoint = EndpointRow(
+            ids.endpoint_id(),
+            branch.project_id,
+            branch.id,
+            "read_write",
+            port,
+            settings,
+            False,
+            None,
+            None,
+            None,
+            moment,
+            moment,
+        )
+        tx.add(endpoint)
+        return endpoint
+
+
+def _branch_row(
+    project_id: str,
+    name: str,
+    *,
+    parent: BranchRow | None,
+    asked: NewBranch | None = None,
+    is_default: bool = False,
+    branch_id: str | None = None,
+) -> BranchRow:
+    asked = asked or NewBranch()
+    moment = now()
+    # A schema-only branch has no data of a parent: it is a root.
+    is_child = parent is not None and asked.init_source == "parent-data"
+    return BranchRow(
+        id=branch_id or ids.branch_id(),
+        project_id=project_id,
+        name=name,
+        parent_id=parent.id if parent is not None and is_child else None,
+        parent_lsn=None,
+        parent_timestamp=(asked.parent_timestamp or moment) if is_child else None,
+        state="init",
+        pending_state="ready",
+        state_changed_at=moment,
+        is_default=is_default,
+        is_protected=asked.protected,
+        init_source=asked.init_source,
+        cluster_id=None,
+        expires_at=asked.expires_at,
+        ttl_seconds=None if asked.expires_at is None else max(1, round(asked.expires_at - moment)),
+        last_reset_at=None,
+        logical_size=None,
+        annotation=asked.annotation or {},
+        created_at=moment,
+        updated_at=moment,
+    )
+
+
+def _add_named(tx: Transaction, row: BranchRow) -> None:
+    try:
+        tx.add(row)
+    except sqlite3.IntegrityError:
+        raise Problem(409, f"branch with name {row.name} already exists") from None
+
+
+def _inherit_roles(tx: Transaction, branch: BranchRow, parent: BranchRow) -> list[RoleRow]:
+    """A child has its parent's passwords, unless the parent is protected."""
+    roles = [
+        RoleRow(
+            branch.id,
+            r.name,
+            ids.password() if parent.is_protected else r.password,
+            branch.created_at,
+            branch.created_at,
+        )
+        for r in tx.all(RoleRow, "branch_id = ?", [parent.id])
+    ]
+    for role in roles:
+        tx.add(role)
+    return roles
+
+
+def _check_new_branch(tx: Transaction, project_id: str, asked: NewBranch, parent: BranchRow) -> None:
+    if parent.cluster_id is None:
+        raise Problem(422, f"branch not ready yet; branch_id:{parent.id}")
+    if parent.expires_at is not None:
+        raise Problem(422, "branches with an expiration cannot have children")
+    if asked.parent_lsn is not None or asked.parent_timestamp is not None:
+        raise Problem(422, "point in time branches are not kept here yet; branch from the head")
+    if len(tx.all(BranchRow, "project_id = ?", [project_id])) >= 500:
+        raise Problem(422, "branches limit exceeded", "BRANCHES_LIMIT_EXCEEDED")
+    if asked.expires_at is not None and asked.protected:
+        raise Problem(400, "protected branch cannot have an expiration", "PROTECTED_BRANCH_EXPIRATION_NOT_ALLOWED")
+
+
+def _check_expiry(tx: Transaction, branch: BranchRow) -> None:
+    if branch.is_default:
+        raise Problem(400, "default branch cannot have an expiration", "DEFAULT_BRANCH_EXPIRATION_NOT_ALLOWED")
+    if branch.is_protected:
+        raise Problem(400, "protected branch cannot have an expiration", "PROTECTED_BRANCH_EXPIRATION_NOT_ALLOWED")
+    if tx.one(BranchRow, "parent_id = ?", branch.id):
+        raise Problem(422, "branches with children cannot have an expiration")
+
+
+def _check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, preserve: str | None) -> None:
+    if branch.parent_id is None:
+        raise Problem(422, "root branches cannot be reset")
+    if branch.is_protected:
+        raise Problem(422, "cannot reset protected branch")
+    if source.id == branch.id:
+        raise Problem(422, "restoring a branch to its own past is not kept here yet; name another source branch")
+    if source.cluster_id is None or branch.cluster_id is None:
+        raise Problem(422, "branch not ready yet")
+    if preserve is None and tx.one(BranchRow, "parent_id = ?", branch.id):
+        raise Problem(422, "branch has children; preserve_under_name is required")

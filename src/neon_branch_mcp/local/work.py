@@ -1,0 +1,318 @@
+"""What jobs do. Every function here can be run again from its beginning after a kill at any point: it makes a new cluster under a new
+id, points the branch at it in one commit, and what nothing points at is swept away."""
+
+import contextlib
+import subprocess
+
+from ..errors import Unreachable
+from . import access, ids
+from .clone import Cloned, clone, configure, make_from_template, remove
+from .cluster import Cluster
+from .core import Core, branch_in
+from .files import disk_usage
+from .jobs import Job, Work
+from .problems import Problem
+from .sample import shop_sql
+from .store import BranchRow, ClusterRow, EndpointRow, ProjectRow, RoleRow, Transaction, now
+
+
+def wake(core: Core, branch_id: str) -> Cluster:
+    """The branch's cluster, running."""
+    for _ in range(3):
+        cluster = core.cluster_of(core.branch(branch_id))
+        try:
+            if cluster.running() is None:
+                cluster.start()
+                _note_started(core, branch_id)
+            else:
+                cluster.start()
+        except (Unreachable, FileNotFoundError):
+            if core.cluster_of(core.branch(branch_id)).id == cluster.id:
+                raise
+            continue  # a reset has put another cluster in its place
+        return cluster
+    raise Problem(503, f"the branch {branch_id} is being replaced over and over")
+
+
+def _note_started(core: Core, branch_id: str) -> None:
+    with core.store.write() as tx:
+        for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
+            tx.change(EndpointRow, endpoint.id, started_at=now(), last_active=now())
+
+
+def discard(core: Core, cluster_id: str | None) -> None:
+    """Remove a cluster with its files, then forget it."""
+    if cluster_id is None:
+        return
+    remove(core.cluster(cluster_id))
+    with core.store.write() as tx:
+        tx.drop(ClusterRow, "id = ?", cluster_id)
+
+
+def discard_of_job(core: Core, job_id: str) -> None:
+    """Remove what an earlier or failed run of this job made and did not hand over."""
+    with core.store.read() as tx:
+        left = tx.all(ClusterRow, "job_id = ?", [job_id])
+    for row in left:
+        discard(core, row.id)
+
+
+def _new_cluster(job: Job) -> Cluster:
+    discard_of_job(job.core, job.row.id)
+    return job.core.register_cluster(ids.cluster_id(), job.row.project_id, job.row.id, "branch")
+
+
+def _hand_over(tx: Transaction, branch_id: str, cluster: Cluster, **columns: object) -> None:
+    """Point the branch at its new cluster: from this commit on the cluster is the branch's."""
+    moment = now()
+    tx.change(ClusterRow, cluster.id, job_id=None)
+    tx.change(
+        BranchRow,
+        branch_id,
+        cluster_id=cluster.id,
+        state="ready",
+        pending_state=None,
+        state_changed_at=moment,
+        updated_at=moment,
+        logical_size=disk_usage(cluster.data / "base"),
+        **columns,
+    )
+    for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
+        tx.change(EndpointRow, endpoint.id, started_at=moment, last_active=moment)
+
+
+def create_project(job: Job) -> None:
+    """The root branch: an empty cluster, the group, the owner and the database, and the sample shop where asked for."""
+    core, payload = job.core, job.row.payload
+    branch = core.branch(str(job.row.branch_id))
+    if branch.cluster_id is None:
+        with job.step("create_timeline"):
+            cluster = _new_cluster(job)
+            make_from_template(cluster)
+            configure(cluster, durable=True)
+        with job.step("start_compute"):
+            cluster.start()
+            _fill_root(job, cluster, str(payload["role"]), str(payload["database"]), sample=bool(payload["sample"]))
+            with core.store.write() as tx:
+                _hand_over(tx, branch.id, cluster)
+    with core.store.write() as tx:
+        tx.change(ProjectRow, job.row.project_id, state="ready", updated_at=now())
+
+
+def _fill_root(job: Job, cluster: Cluster, role: str, database: str, *, sample: bool) -> None:
+    with job.core.store.read() as tx:
+        owner = tx.one(RoleRow, "branch_id = ? AND name = ?", job.row.branch_id, role)
+    assert owner is not None
+    with cluster.connect() as conn:
+        access.create_group(conn, job.core.binaries.major)
+        access.create_role(conn, role, str(owner.password))
+        access.create_database(conn, database, role)
+    if sample:
+        access.run_as(cluster, database, role, shop_sql())
+        with cluster.connect(database) as conn:
+            conn.execute("VACUUM (FREEZE, ANALYZE)")
+            conn.execute("CHECKPOINT")
+
+
+def undo_create_project(job: Job) -> None:
+    """Nothing of it stays but the failed operations."""
+    discard_of_job(job.core, job.row.id)
+    with job.core.store.write() as tx:
+        forget_branch(tx, str(job.row.branch_id))
+        tx.drop(ProjectRow, "id = ?", job.row.project_id)
+
+
+def forget_branch(tx: Transaction, branch_id: str) -> None:
+    """Delete a branch's rows; its port is free again with that."""
+    tx.drop(EndpointRow, "branch_id = ?", branch_id)
+    tx.drop(RoleRow, "branch_id = ?", branch_id)
+    tx.drop(BranchRow, "id = ?", branch_id)
+
+
+def create_branch(job: Job) -> None:
+    """A clone of the parent, started, with its passwords."""
+    core = job.core
+    branch = core.branch(str(job.row.branch_id))
+    if branch.cluster_id is not None:
+        return
+    with job.step("create_branch"):
+        cluster = _new_cluster(job)
+        cloned = _copy_of(
+            core, str(job.row.payload["source_id"]), cluster, schema_only=branch.init_source == "schema-only"
+        )
+    if job.row.payload["compute"]:
+        with job.step("start_compute"):
+            cluster.start()
+            _apply_passwords(core, branch.id, cluster)
+            with core.store.write() as tx:
+                _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn)
+    else:
+        with core.store.write() as tx:
+            _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn)
+
+
+def _copy_of(core: Core, source_id: str, cluster: Cluster, *, schema_only: bool = False) -> Cloned:
+    source = core.cluster_of(core.branch(source_id))
+    if not schema_only:
+        cloned = clone(source, cluster)
+        configure(cluster, durable=False)
+        return cloned
+    make_from_template(cluster)
+    configure(cluster, durable=True)
+    cluster.start()
+    copy_schema(wake(core, source_id), cluster)
+    return Cloned("0/0", "schema only")
+
+
+def copy_schema(source: Cluster, target: Cluster) -> None:
+    """Roles with their passwords, databases and all definitions, without a row."""
+    tools = source.binaries
+    running, new = source.running(), target.running()
+    assert running is not None
+    assert new is not None
+    where = ["-h", str(source.places.sockets), "-U", "cloud_admin"]
+    dump = subprocess.run(
+        [tools.tool("pg_dumpall"), *where, "-p", str(running.port), "--schema-only", "-l", "postgres"],
+        capture_output=True,
+        check=False,
+        env={"LC_ALL": "C"},
+    )
+    if dump.returncode != 0:
+        raise Unreachable(f"pg_dumpall of the parent failed: {dump.stderr.decode(errors='replace')[-800:]}")
+    # The superuser's role is there already: that one error is expected, so psql goes on after errors.
+    subprocess.run(
+        [tools.tool("psql"), *where, "-p", str(new.port), "-X", "-q", "-d", "postgres"],
+        input=dump.stdout,
+        capture_output=True,
+        check=False,
+        env={"LC_ALL": "C"},
+    )
+
+
+def _apply_passwords(core: Core, branch_id: str, cluster: Cluster) -> None:
+    """Make the copied roles' passwords those of the branch's rows, where they are others than the parent's."""
+    with core.store.read() as tx:
+        branch = branch_in(tx, branch_id)
+        own = {r.name: r.password for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
+        copied = {r.name: r.password for r in tx.all(RoleRow, "branch_id = ?", [branch.parent_id])}
+    differing = {name: p for name, p in own.items() if p is not None and copied.get(name) != p}
+    if not differing:
+        return
+    with cluster.connect() as conn:
+        present = set(access.login_roles(conn))
+        for name, password in differing.items():
+            if name in present:
+                access.set_password(conn, name, password)
+
+
+def undo_create_branch(job: Job) -> None:
+    """Neither files nor rows stay."""
+    discard_of_job(job.core, job.row.id)
+    with job.core.store.write() as tx:
+        forget_branch(tx, str(job.row.branch_id))
+
+
+def restore_branch(job: Job) -> None:
+    """A fresh clone takes the branch's place on the same port; sessions are cut, the connection string stays good.
+
+    Passwords that the branch has of its own are set in the new cluster before it takes over.
+    """
+    core, payload = job.core, job.row.payload
+    branch = core.branch(str(job.row.branch_id))
+    with job.step("create_timeline"):
+        cluster = _new_cluster(job)
+        cloned = _copy_of(core, str(payload["source_id"]), cluster)
+        cluster.start()
+        _apply_passwords(core, branch.id, cluster)
+    with job.step("suspend_compute"):
+        old = branch.cluster_id
+        with core.store.write() as tx:
+            _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn, parent_timestamp=now(), last_reset_at=now())
+            if payload["preserve_as"]:
+                tx.change(BranchRow, str(payload["preserve_as"]), cluster_id=old, state="ready", pending_state=None)
+            elif old is not None:
+                tx.change(ClusterRow, old, job_id=job.row.id)
+        if old is not None:
+            core.cluster(old).stop(immediate=not payload["preserve_as"])
+    with job.step("start_compute"):
+        discard_of_job(core, job.row.id)
+
+
+def undo_restore_branch(job: Job) -> None:
+    """The branch stays as it was."""
+    discard_of_job(job.core, job.row.id)
+    with job.core.store.write() as tx:
+        tx.change(BranchRow, str(job.row.branch_id), state="ready", pending_state=None)
+        if job.row.payload["preserve_as"]:
+            forget_branch(tx, str(job.row.payload["preserve_as"]))
+
+
+def delete_branch(job: Job) -> None:
+    """Stop it, delete its files, free its port."""
+    core = job.core
+    with job.step("suspend_compute"), contextlib.suppress(Problem):
+        branch = core.branch(str(job.row.branch_id))
+        discard(core, branch.cluster_id)
+    with job.step("delete_timeline"), core.store.write() as tx:
+        forget_branch(tx, str(job.row.branch_id))
+
+
+def nothing(job: Job) -> None:
+    """Undoing what only deletes, or what left things as they were."""
+
+
+def delete_project(job: Job) -> None:
+    """Every branch with its cluster, then the project."""
+    core = job.core
+    with job.step("delete_timeline"):
+        with core.store.read() as tx:
+            clusters = tx.all(ClusterRow, "project_id = ?", [job.row.project_id])
+        for row in clusters:
+            discard(core, row.id)
+        with core.store.write() as tx:
+            for branch in tx.all(BranchRow, "project_id = ?", [job.row.project_id]):
+                forget_branch(tx, branch.id)
+            tx.drop(ProjectRow, "id = ?", job.row.project_id)
+
+
+def apply_password(job: Job) -> None:
+    """Set a role's new password, then remember it; its sessions end, as with Neon."""
+    core, payload = job.core, job.row.payload
+    branch_id, name, password = str(job.row.branch_id), str(payload["role"]), str(payload["password"])
+    with job.step("apply_config"), wake(core, branch_id).connect() as conn:
+        access.set_password(conn, name, password)
+        with core.store.write() as tx:
+            known = tx.one(RoleRow, "branch_id = ? AND name = ?", branch_id, name)
+            tx.put_role(RoleRow(branch_id, name, password, known.created_at if known else now(), now()))
+
+
+def start_compute(job: Job) -> None:
+    """Start the branch's cluster."""
+    with job.step("start_compute"):
+        wake(job.core, str(job.row.branch_id))
+
+
+def suspend_compute(job: Job) -> None:
+    """Stop the branch's cluster; the next connection starts it."""
+    with job.step("suspend_compute"):
+        suspend(job.core, str(job.row.branch_id))
+
+
+def suspend(core: Core, branch_id: str) -> None:
+    """Stop the branch's cluster if it runs, and note when."""
+    core.cluster_of(core.branch(branch_id)).stop()
+    with core.store.write() as tx:
+        for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
+            tx.change(EndpointRow, endpoint.id, suspended_at=now())
+
+
+KINDS = {
+    "create_project": Work(create_project, undo_create_project),
+    "delete_project": Work(delete_project, nothing),
+    "create_branch": Work(create_branch, undo_create_branch),
+    "restore_branch": Work(restore_branch, undo_restore_branch),
+    "delete_branch": Work(delete_branch, nothing),
+    "apply_password": Work(apply_password, nothing),
+    "start_compute": Work(start_compute, nothing),
+    "suspend_compute": Work(suspend_compute, nothing),
+}

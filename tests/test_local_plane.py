@@ -1,0 +1,56 @@
+"""The local control plane as its users meet it: branches over the API, SQL through the connection strings."""
+
+from collections.abc import Callable
+
+import psycopg
+from tests.conftest import MadeBranch, PlaneApi
+
+
+def test_a_branch_has_the_parents_rows_and_its_own_changes(api: PlaneApi, branch: MadeBranch) -> None:
+    main = next(b for b in api("GET", f"{api.project}/branches")["branches"] if b["default"])
+    with psycopg.connect(branch.uri) as conn:
+        conn.execute("DROP TABLE order_items CASCADE")
+    with psycopg.connect(branch.uri) as conn, psycopg.connect(api.uri(main["id"])) as parent:
+        assert conn.execute("SELECT to_regclass('order_items')").fetchone() == (None,)
+        assert conn.execute("SELECT count(*) FROM users").fetchone() == (10_000,)
+        assert parent.execute("SELECT count(*) FROM order_items").fetchone() == (30_000,)
+
+
+def test_the_owner_is_no_superuser_and_speaks_tls_with_scram(branch: MadeBranch) -> None:
+    with psycopg.connect(branch.uri) as conn:
+        found = conn.execute(
+            "SELECT rolsuper, rolcreatedb, rolcreaterole, pg_has_role('pg_read_all_data', 'usage'), ssl"
+            " FROM pg_roles JOIN pg_stat_ssl ON pid = pg_backend_pid() WHERE rolname = current_user"
+        ).fetchone()
+    assert found == (False, True, True, True, True)
+
+
+def test_a_reset_brings_the_parents_data_back_on_the_same_connection_string(api: PlaneApi, branch: MadeBranch) -> None:
+    with psycopg.connect(branch.uri) as conn:
+        conn.execute("DELETE FROM order_items")
+    parent = api("GET", f"{api.project}/branches/{branch.id}")["branch"]["parent_id"]
+    api("POST", f"{api.project}/branches/{branch.id}/restore", json={"source_branch_id": parent})
+    with psycopg.connect(branch.uri) as conn:
+        assert conn.execute("SELECT count(*) FROM order_items").fetchone() == (30_000,)
+
+
+def test_a_deleted_branch_is_gone_with_its_port_and_files(
+    api: PlaneApi, make_branch: Callable[..., MadeBranch]
+) -> None:
+    made = make_branch()
+    core = api.plane.service.core
+    folder = core.cluster_of(core.branch(made.id)).folder
+    assert folder.exists()
+    api("DELETE", f"{api.project}/branches/{made.id}")
+    assert not folder.exists()
+    assert api.request("GET", f"{api.project}/branches/{made.id}").status_code == 404
+
+
+def test_a_scratch_database_is_empty_and_its_owners(database_uri: str, superuser_uri: str) -> None:
+    with psycopg.connect(database_uri) as conn:
+        conn.execute("CREATE TABLE t (a int)")
+    with psycopg.connect(superuser_uri) as conn:
+        assert conn.execute("SELECT tableowner FROM pg_tables WHERE schemaname = 'public'").fetchall() == [
+            ("shop_owner",)
+        ]
+        assert conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
