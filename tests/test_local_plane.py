@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import psycopg
+
 from tests.conftest import MadeBranch, PlaneApi
 
 
