@@ -223,6 +223,10 @@ class RowSink:
         self.rows.append(row)
         self.size += size
 
+    def clear(self) -> None:
+        """Begin again: a script returns the rows of its last statement."""
+        self.rows, self.size, self.left_out, self.full_by = [], 0, 0, ""
+
     def note(self) -> str:
         """How to get the rest; empty when nothing was left out."""
         if self.full_by == "rows":

@@ -1,0 +1,208 @@
+"""Which functions a statement may call: the names it calls × what the catalogue says of them → harmless or refused.
+
+Two lists stand whatever the catalogue says. OUTSIDE acts on other sessions, on the server or on other servers, or runs SQL that is
+given as text (some of those are labelled STABLE). HARMLESS is volatile by label only. Between them the label decides: a name is
+refused when any function of that name is VOLATILE, or an aggregate made of one.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .lexer import Kind, LexError, called, skip_blank, tokens
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+HARMLESS = _words(
+    """
+    random random_normal setseed clock_timestamp timeofday statement_timestamp transaction_timestamp gen_random_uuid
+    uuidv4 uuidv7 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 currval lastval pg_size_pretty pg_size_bytes
+    pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size pg_tablespace_size
+    pg_column_size pg_column_compression pg_column_toast_chunk_id pg_relation_filepath pg_blocking_pids
+    pg_safe_snapshot_blocking_pids pg_isolation_test_session_is_blocked pg_lock_status pg_stat_get_activity
+    pg_stat_get_progress_info pg_stat_get_wal_senders pg_stat_get_wal_receiver pg_stat_get_subscription
+    pg_stat_statements pg_stat_statements_info pg_stat_get_io pg_stat_get_wal pg_stat_get_slru pg_stat_get_archiver
+    pg_stat_get_backend_idset pg_stat_get_recovery_prefetch pg_stat_get_replication_slot pg_stat_get_backend_io
+    pg_get_replication_slots pg_show_replication_origin_status pg_prepared_xact pg_prepared_statement pg_cursor
+    pg_available_extensions pg_available_extension_versions pg_extension_update_paths pg_timezone_names
+    pg_timezone_abbrevs pg_timezone_abbrevs_zone pg_timezone_abbrevs_abbrevs pg_config pg_show_all_settings
+    pg_show_all_file_settings pg_hba_file_rules pg_ident_file_mappings pg_current_wal_lsn pg_current_wal_insert_lsn
+    pg_current_wal_flush_lsn pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp
+    pg_is_in_recovery pg_is_wal_replay_paused pg_get_wal_replay_pause_state pg_current_xact_id_if_assigned
+    txid_current_if_assigned pg_xact_status txid_status pg_snapshot_xip txid_snapshot_xip pg_current_snapshot
+    txid_current_snapshot pg_notification_queue_usage pg_listening_channels pg_my_temp_schema pg_get_shmem_allocations
+    pg_get_shmem_allocations_numa pg_get_backend_memory_contexts pg_get_aios pg_numa_available pg_control_system
+    pg_control_checkpoint pg_control_recovery pg_control_init pg_sequence_last_value pg_get_sequence_data
+    pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_last_committed_xact pg_conf_load_time
+    pg_postmaster_start_time pg_backup_start_time pg_is_in_backup pg_get_multixact_members pg_mcv_list_items
+    pg_partition_tree pg_partition_ancestors pg_sequence_parameters pg_get_publication_tables pg_get_wait_events
+    pg_wal_lsn_diff pg_get_loaded_modules pg_ls_waldir pg_ls_tmpdir pg_ls_archive_statusdir pg_ls_logdir
+    pg_ls_logicalsnapdir pg_ls_logicalmapdir pg_ls_replslotdir pgstattuple pgstatindex pg_relpages pgstattuple_approx
+    pgstatginindex pgstathashindex pg_freespace pg_buffercache_pages pg_buffercache_summary
+    pg_buffercache_usage_counts hypopg_list_indexes hypopg
+    """
+)
+
+# Whole families, so that what an extension or a coming release adds is covered.
+_FAMILIES = (
+    r"dblink\w*", r"pg_(?:try_)?advisory_\w+",
+    r"lo_(?:import|export|open|close|creat|create|unlink|put|get|from_bytea|lseek\w*|tell\w*|truncate\w*|manage)", r"loread", r"lowrite",
+    r"pg_replication_\w+", r"pg_\w+_replication_slot\w*", r"pg_logical_\w+", r"pg_create_\w+", r"pg_drop_\w+",
+    r"pg_read_\w*file\w*", r"pg_ls_dir", r"pg_stat_file", r"pg_file_\w+",
+    r"pg_stat_reset\w*", r"pg_stat_statements_reset", r"pg_stat_(?:clear|force)_\w+", r"pg_(?:clear|restore|set)_\w+_stats",
+    r"pg_backup_(?:start|stop)", r"pg_(?:start|stop)_backup", r"pg_wal_replay_(?:pause|resume)",
+    r"binary_upgrade_\w+", r"crosstab\w*", r"(?:query|table|schema|database|cursor)_to_xml(?:schema|_and_xmlschema)?",
+    r"http(?:_(?:get|post|put|patch|delete|head|set_curlopt|reset_curlopt))?", r"(?:auto)?prewarm\w*", r"pg_buffercache_(?:evict|mark)\w*",
+    r"postgres_fdw_\w+", r"pg_background\w*", r"heap_force_\w+",
+)  # fmt: skip
+_OUTSIDE = _words(
+    """
+    pg_terminate_backend pg_cancel_backend pg_reload_conf pg_rotate_logfile pg_rotate_logfile_old pg_switch_wal pg_switch_xlog
+    pg_promote pg_notify set_config pg_export_snapshot pg_sync_replication_slots pg_log_backend_memory_contexts
+    pg_import_system_collations pg_prewarm pg_truncate_visibility_map ts_stat ts_rewrite connectby xpath_table
+    pg_sleep pg_sleep_for pg_sleep_until brin_summarize_new_values brin_summarize_range brin_desummarize_range
+    gin_clean_pending_list pg_extension_config_dump pg_nextoid pg_stop_making_pinned_objects
+    """
+)
+_ALL = "|".join((*_FAMILIES, *sorted(_OUTSIDE)))
+OUTSIDE_PATTERN = re.compile(rf"(?:{_ALL})\Z")
+_RAW = re.compile(rf"(?i)(?<![\w$])({_ALL})\"?(?=[\s(/-])")
+# Waiting harms nobody but the caller, and strings that speak of these (pg_stat_activity.query) are common; they count in code only.
+_ONLY_IN_CODE = frozenset({"pg_sleep", "pg_sleep_for", "pg_sleep_until", "set_config", "pg_notify", "http"})
+# Through these a statement reaches another server.
+BEYOND_PATTERN = re.compile(
+    r"(?i)(?<![\w$])(dblink\w*|postgres_fdw_\w+|http(?:_(?:get|post|put|patch|delete|head))?)\"?(?=[\s(/-])"
+)
+
+
+BUILT_IN = "built in"
+EXTENSION = "extension"
+
+
+@dataclass(frozen=True)
+class FunctionCatalogue:
+    """What one database says about what may be called there. `stamp` changes whenever any of it changes.
+
+    `volatile` maps the name of every volatile function, procedure or aggregate to BUILT_IN, EXTENSION or the signature of the user's
+    own function (which wins where a name has several). `operators` are the symbols, `types` the names, behind which a volatile
+    function stands (casts, domain checks); `foreign` names the relations whose rows live on another server.
+    """
+
+    stamp: str = ""
+    volatile: Mapping[str, str] = field(default_factory=dict)
+    operators: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Why a call is not harmless, in words that end the sentence «this statement …»."""
+
+    rule: str
+    reason: str
+
+
+def is_outside(name: str) -> bool:
+    """On the fixed list: acts beyond the transaction, whatever its label says."""
+    return OUTSIDE_PATTERN.match(name) is not None
+
+
+def outside_in_text(sql: str) -> str | None:
+    """The first name of the fixed list that is followed by a parenthesis anywhere in the text, strings and comments included."""
+    return _followed_by_parenthesis(sql, _RAW, but=_ONLY_IN_CODE)
+
+
+def beyond_in_text(sql: str) -> str | None:
+    """The first function that reaches another server, called anywhere in the text: strings, comments and bodies included."""
+    return _followed_by_parenthesis(sql, BEYOND_PATTERN, but=frozenset())
+
+
+def _followed_by_parenthesis(sql: str, pattern: re.Pattern[str], *, but: frozenset[str]) -> str | None:
+    for match in pattern.finditer(sql):
+        name = match[1].lower()
+        if name not in but and _opens(sql, match.end()):
+            return name
+    return None
+
+
+def _opens(sql: str, offset: int) -> bool:
+    try:
+        return sql.startswith("(", skip_blank(sql, offset))
+    except LexError:
+        return False
+
+
+def judge_calls(names: Iterable[str], catalogue: FunctionCatalogue) -> Harm | None:
+    """None when every name is harmless in that database."""
+    for name in sorted(names):
+        if is_outside(name):
+            return Harm("function", f"calls {name}, which acts beyond this transaction")
+        whose = catalogue.volatile.get(name)
+        if whose is None or (name in HARMLESS and whose in (BUILT_IN, EXTENSION)):
+            continue
+        if whose in (BUILT_IN, EXTENSION):
+            return Harm("function", f"calls {name}, which Postgres marks as having side effects (VOLATILE)")
+        return Harm("function", f"calls {name}: {whose} is VOLATILE; mark it STABLE if it only reads")
+    return None
+
+
+def judge_symbols(operators: Collection[str], names: Collection[str], catalogue: FunctionCatalogue) -> Harm | None:
+    """Operators and types that hide a volatile function, and relations that stand for another server's."""
+    for symbol in sorted(catalogue.operators.intersection(operators)):
+        return Harm("operator", f"uses the operator {symbol}, which in this database calls a VOLATILE function")
+    for name in sorted(catalogue.types.intersection(names)):
+        return Harm("type", f"names the type {name}, whose check or cast calls a VOLATILE function in this database")
+    for name in sorted(catalogue.foreign.intersection(names)):
+        return Harm("foreign", f"reads {name}, whose rows come from another server, outside this transaction")
+    return None
+
+
+# Keys of an EXPLAIN (FORMAT JSON) node whose value is a name or a mode, not an expression.
+_NAME_KEYS = frozenset(
+    {
+        "Alias", "Relation Name", "Schema", "Index Name", "CTE Name", "Parent Relationship", "Join Type", "Strategy", "Command",
+        "Operation", "Node Type", "Subplan Name", "Scan Direction", "Partial Mode", "Tuplestore Name", "Table Function Name",
+    }
+)  # fmt: skip
+
+
+def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
+    """Judge the answer of EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON): what views, policies and inlined functions really call."""
+    calls: set[str] = set()
+    operators: set[str] = set()
+    names: set[str] = set()
+    for key, value in _walk(json.loads(plan)):
+        if key == "Node Type" and value.startswith("Foreign"):
+            return Harm(
+                "foreign", "reads a foreign table, whose rows come from another server, outside this transaction"
+            )
+        if key == "Function Name":
+            calls.add(value)
+        if key in _NAME_KEYS:
+            continue
+        try:
+            found = list(tokens(value))
+        except LexError:
+            return Harm("plan", f"has a plan that could not be read ({key})")
+        calls |= called(found)
+        operators.update(t.text for t in found if t.kind is Kind.OPERATOR)
+        names.update(t.text for t in found if t.kind in (Kind.WORD, Kind.QUOTED))
+    return judge_calls(calls, catalogue) or judge_symbols(operators, names, catalogue)
+
+
+def _walk(node: Any, key: str = "") -> Iterable[tuple[str, str]]:
+    """Every text of the plan with the key it stands under."""
+    if isinstance(node, dict):
+        for inner, value in node.items():
+            yield from _walk(value, inner)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _walk(value, key)
+    elif isinstance(node, str):
+        yield key, node

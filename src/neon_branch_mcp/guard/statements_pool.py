@@ -1,0 +1,150 @@
+"""Worker processes that read SQL text, each killed when one text keeps it too long.
+
+A crash or a time-out is a Report of kind `bad`, never an exception, and the next call finds a fresh worker.
+"""
+
+import asyncio
+import json
+import sys
+from collections import OrderedDict
+from contextlib import suppress
+from typing import Final
+
+from .statements import HEADER, Mode, Report, too_long
+
+PARSE_TIMEOUT: Final = 2.0
+START_TIMEOUT: Final = 20.0  # importing the parser on a busy machine
+WORKERS: Final = 3
+REMEMBERED: Final = 512
+REMEMBERED_LENGTH: Final = 4_000
+
+
+class StatementPool:
+    """Reports on SQL text. Starts its first worker on first need, and more only while all are busy."""
+
+    def __init__(self, *, timeout: float = PARSE_TIMEOUT, workers: int = WORKERS) -> None:
+        self._timeout = timeout
+        self._idle: list[_Worker] = []
+        self._places = asyncio.Semaphore(workers)
+        self._known: OrderedDict[tuple[str, Mode], Report] = OrderedDict()
+        self._refill: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def report(self, sql: str, mode: Mode) -> Report:
+        """What `sql` shows."""
+        if (bad := too_long(sql, mode)) is not None:
+            return bad
+        key = (sql, mode)
+        if (known := self._known.get(key)) is not None:
+            self._known.move_to_end(key)
+            return known
+        async with self._places:
+            report, certain = await self._ask(sql, mode)
+        if certain and len(sql) <= REMEMBERED_LENGTH:
+            self._known[key] = report
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return report
+
+    async def warm(self) -> None:
+        """Have one worker ready."""
+        async with self._places:
+            if not self._idle:
+                worker = await _Worker.start()
+                if self._closed:
+                    await worker.kill()
+                else:
+                    self._idle.append(worker)
+
+    async def aclose(self) -> None:
+        """End every worker."""
+        self._closed = True
+        for task in list(self._refill):
+            task.cancel()
+        await asyncio.gather(*self._refill, return_exceptions=True)
+        while self._idle:
+            await self._idle.pop().kill()
+
+    async def _ask(self, sql: str, mode: Mode) -> tuple[Report, bool]:
+        """The report, and whether asking again would give the same."""
+        worker: _Worker | None = None
+        returned = False
+        try:
+            worker = self._idle.pop() if self._idle else await _Worker.start()
+            async with asyncio.timeout(self._timeout):
+                report = await worker.ask({"sql": sql, "mode": mode})
+            returned = True
+            return report, True
+        except TimeoutError:
+            return Report("bad", "parse", f"reading it took longer than {self._timeout:g} seconds"), worker is not None
+        except (OSError, EOFError, asyncio.IncompleteReadError):
+            return Report("bad", "parse", "the process that reads statements ended over it"), False
+        finally:
+            # A cancelled call leaves a worker in the middle of a frame: it must not answer the next one.
+            if worker is not None:
+                if returned and not self._closed:
+                    self._idle.append(worker)
+                else:
+                    await asyncio.shield(worker.kill())
+                    self._start_another()
+
+    def _start_another(self) -> None:
+        """A killed worker's successor, so that the next caller need not wait for it."""
+        if self._closed or self._idle or self._refill:
+            return
+        task = asyncio.create_task(self.warm())
+        self._refill.add(task)
+        task.add_done_callback(self._refilled)
+
+    def _refilled(self, task: asyncio.Task[None]) -> None:
+        self._refill.discard(task)
+        if not task.cancelled():
+            task.exception()  # the next call starts a worker itself and reports what fails then
+
+
+class _Worker:
+    """One process and its pipes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+
+    @classmethod
+    async def start(cls) -> "_Worker":
+        """A worker that has answered once."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            f"{__package__}.statements_worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C at the server's terminal is the server's to handle
+        )
+        worker = cls(process)
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await worker.ask({"sql": "SELECT 1", "mode": "read"})
+        except BaseException:
+            await asyncio.shield(worker.kill())
+            raise
+        return worker
+
+    async def ask(self, request: dict[str, object]) -> Report:
+        """Send one frame, read one. Raises OSError or IncompleteReadError when the process is gone."""
+        data = json.dumps(request).encode()
+        self._stdin.write(HEADER.pack(len(data)) + data)
+        await self._stdin.drain()
+        size = HEADER.unpack(await self._stdout.readexactly(HEADER.size))[0]
+        return Report.from_json(json.loads(await self._stdout.readexactly(size)))
+
+    async def kill(self) -> None:
+        """End the process and reap it."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        self._stdin.close()
+        await self._process.wait()

@@ -1,0 +1,43 @@
+"""A database's word on its functions → FunctionCatalogue."""
+
+from functools import cache
+from importlib import resources
+
+from ..guard.functions import FunctionCatalogue
+from .wire import Wire
+
+
+@cache
+def query(name: str) -> str:
+    """The text of `sql/NAME.sql`."""
+    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+async def read_stamp(wire: Wire) -> tuple[bool, str]:
+    """Whether this transaction is read-only, and a text that changes with the catalogue."""
+    (row,) = await _rows(wire, "guard_stamp")
+    return row[0] == "on", row[1]
+
+
+async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
+    """All of it, as this transaction sees it."""
+    # The query's order lets a user's function win over an extension's, and that over a built-in of the same name.
+    volatile = {row[0]: row[1] for row in await _rows(wire, "guard_functions")}
+    traps: dict[str, set[str]] = {"operator": set(), "type": set(), "foreign": set()}
+    for kind, name in await _rows(wire, "guard_traps"):
+        traps[kind].add(name)
+    return FunctionCatalogue(
+        stamp=stamp,
+        volatile=volatile,
+        operators=frozenset(traps["operator"]),
+        types=frozenset(traps["type"]),
+        foreign=frozenset(traps["foreign"]),
+    )
+
+
+async def _rows(wire: Wire, name: str) -> list[tuple[str, ...]]:
+    result = await wire.extended(query(name))
+    return [
+        tuple((result.get_value(row, column) or b"").decode() for column in range(result.nfields))
+        for row in range(result.ntuples)
+    ]

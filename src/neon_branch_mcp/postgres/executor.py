@@ -1,0 +1,393 @@
+"""Runs what the guard let through, over a connection of its own, and nothing else.
+
+Reading: `BEGIN READ ONLY`, time-outs of the transaction's own, the catalogue's stamp compared, EXPLAIN (VERBOSE) judged, then the
+caller's own text through `DECLARE … CURSOR FOR` (or, for SHOW and EXPLAIN, the extended protocol), which the server refuses when it
+holds two statements; always rolled back. Writing: what Postgres allows; one statement commits by itself, a script as the simple
+protocol does it. A connection serves one call and is closed.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import anyio
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ..config import SqlConfig
+from ..errors import ConfigError, Refused, SqlError
+from ..guard.functions import FunctionCatalogue
+from ..guard.policy import Refuse, VettedSql
+from . import params as parameters
+from .catalogue import read_catalogue, read_stamp
+from .errors import translate, translating
+from .rows import Column, RowSet, RowSink, type_name
+from .target import Target
+from .wire import Wire, is_partial
+
+T = TypeVar("T")
+CURSOR = "nbm"
+PREFLIGHT = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
+DECLARE = f"DECLARE {CURSOR} NO SCROLL CURSOR FOR "
+CHUNK = 100
+FIRST_FETCH = 20  # rows whose size is not known yet are asked for in small numbers
+CATALOGUES = 64
+MAX_NOTICES = 20
+PINNED = {
+    "standard_conforming_strings": "on",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+
+
+class Executor:
+    """One per server. Safe for concurrent calls: each has its own connection."""
+
+    def __init__(self, config: SqlConfig) -> None:
+        self._config = config
+        self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
+
+    async def run(
+        self, target: Target, vetted: VettedSql, *, params: Sequence[Any] | None, max_rows: int, max_bytes: int
+    ) -> RowSet:
+        """Run it; at most `max_rows` rows and `max_bytes` bytes of answer. Cancelling the coroutine cancels the statement in Postgres.
+
+        Raises Refused when the database itself shows a reason that the text did not, SqlError, TimedOut, Unreachable, ….
+        """
+        call = _Call(vetted, params, RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=self._config.max_cell))
+        return await _uninterrupted(self._run(target, call))
+
+    async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:
+        """What the database says of its functions: remembered, unless `fresh`. `run` compares it again before it reads."""
+        known = self._catalogues.get(_key(target))
+        if known is not None and not fresh:
+            return known
+        return await _uninterrupted(self._load(target))
+
+    @asynccontextmanager
+    async def session(self, target: Target, *, purpose: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        """A direct autocommit connection of the caller's own, with time-outs and pinned settings; closed afterwards.
+
+        psycopg's errors leave it as ours. On a read-only target every transaction is READ ONLY by default.
+        """
+        with translating():
+            async with self._connect(target, purpose=purpose, read_only=target.access == "read-only") as conn:
+                yield conn
+
+    async def self_test(self, target: Target, probe: VettedSql) -> None:
+        """Send two statements the way a vetted read goes. Raises ConfigError when the server takes them: then nothing may be served."""
+        try:
+            await self.run(target, probe, params=None, max_rows=1, max_bytes=1_000)
+        except SqlError as exc:
+            if exc.fields.sqlstate == "42601":
+                return
+            raise
+        raise ConfigError(
+            "Self-test failed: this Postgres accepted two statements where one was sent. The guard's third layer does not hold here."
+        )
+
+    def forget(self, target: Target) -> None:
+        """Forget what is remembered of the target's database: something may have changed it."""
+        self._catalogues.pop(_key(target), None)
+
+    async def aclose(self) -> None:
+        """Nothing is kept open between calls."""
+        self._catalogues.clear()
+
+    async def _load(self, target: Target) -> FunctionCatalogue:
+        with translating():
+            async with self._connect(target, purpose="catalogue", read_only=True) as conn:
+                wire = Wire(conn)
+                await wire.ours(self._begin(read_only=True))
+                _, stamp = await read_stamp(wire)
+                return self._remember(target, await read_catalogue(wire, stamp))
+
+    def _remember(self, target: Target, catalogue: FunctionCatalogue) -> FunctionCatalogue:
+        self._catalogues[_key(target)] = catalogue
+        while len(self._catalogues) > CATALOGUES:
+            self._catalogues.popitem(last=False)
+        return catalogue
+
+    async def _run(self, target: Target, call: "_Call") -> RowSet:
+        vetted = call.vetted
+        reading = vetted.access == "read-only"
+        with translating(sql=vetted.text, prefix=len(vetted.prefix)):
+            async with self._connect(
+                target, purpose=vetted.intent, read_only=reading and vetted.layers.transaction
+            ) as conn:
+                conn.add_notice_handler(call.hear)
+                wire = Wire(conn)
+                await call.choose_types(wire)
+                if reading:
+                    return await self._read(wire, target, call)
+                try:
+                    return await self._write(wire, call)
+                finally:
+                    if vetted.changes_schema:
+                        self.forget(target)
+
+    async def _read(self, wire: Wire, target: Target, call: "_Call") -> RowSet:
+        """In a READ ONLY transaction that is rolled back, whatever happens."""
+        firm = call.vetted.layers.transaction
+        await wire.ours(self._begin(read_only=firm))
+        try:
+            read_only, stamp = await read_stamp(wire)
+            if firm and not read_only:
+                raise Refused(
+                    "Postgres did not open a READ ONLY transaction. Nothing was executed.", rule="transaction"
+                )
+            await self._judge(wire, target, call, stamp)
+            rows = await call.rows(wire)
+            if wire.status != pq.TransactionStatus.INTRANS:
+                raise Refused(
+                    f"The transaction ended early ({wire.status.name}); its answer is withheld.", rule="transaction"
+                )
+            if not firm:
+                await wire.ours("COMMIT")
+            return rows
+        finally:
+            await _rollback(wire)
+
+    async def _judge(self, wire: Wire, target: Target, call: "_Call", stamp: str) -> None:
+        """Layer two once more, with what this very transaction sees."""
+        vetted = call.vetted
+        if not (vetted.layers.functions or vetted.layers.plan):
+            return
+        catalogue = self._catalogues.get(_key(target)) or vetted.catalogue
+        if catalogue is None or catalogue.stamp != stamp:
+            catalogue = self._remember(target, await read_catalogue(wire, stamp))
+        _raise(vetted.judge_again(catalogue))
+        if vetted.body is not None:
+            _raise(vetted.judge_plan(await call.plan(wire), catalogue))
+
+    async def _write(self, wire: Wire, call: "_Call") -> RowSet:
+        vetted = call.vetted
+        if not vetted.rollback and vetted.channel != "cursor":
+            return await call.stream(wire)
+        await wire.ours("BEGIN")
+        try:
+            rows = await call.rows(wire)
+            if not vetted.rollback:
+                await wire.ours("COMMIT")
+            return rows
+        finally:
+            await _rollback(wire)
+
+    def _begin(self, *, read_only: bool) -> str:
+        seconds = self._config.read_timeout
+        return (
+            f"BEGIN{' READ ONLY' if read_only else ''}; SET LOCAL statement_timeout = {_ms(seconds)}; "
+            f"SET LOCAL lock_timeout = {_ms(min(seconds, self._config.lock_timeout))}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = {_ms(seconds + 5)}"
+        )
+
+    @asynccontextmanager
+    async def _connect(
+        self, target: Target, *, purpose: str, read_only: bool
+    ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        conn = await psycopg.AsyncConnection.connect(
+            self._conninfo(target, purpose=purpose, read_only=read_only), autocommit=True
+        )
+        try:
+            yield conn
+        finally:
+            await conn.close()
+
+    def _conninfo(self, target: Target, *, purpose: str, read_only: bool) -> str:
+        known = conninfo_to_dict(target.conninfo.reveal())
+        reading = target.access == "read-only"
+        settings = PINNED | {
+            "statement_timeout": _ms(self._config.read_timeout if reading else self._config.statement_timeout),
+            "lock_timeout": _ms(self._config.lock_timeout),
+            "default_transaction_read_only": "on" if read_only else "off",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        changes: dict[str, Any] = {
+            "options": f"{known.get('options') or ''} {options}".strip(),
+            "application_name": f"neon-branch-mcp {purpose}",
+            "client_encoding": "UTF8",
+            "connect_timeout": max(2, round(self._config.connect_timeout)),
+        }
+        if reading and self._config.reader_role and self._config.reader_password:
+            changes |= {"user": self._config.reader_role, "password": self._config.reader_password.reveal()}
+        return make_conninfo(**(known | changes))
+
+
+class _Call:
+    """One statement or script on its way: its parameters, its notices, and where its rows go."""
+
+    def __init__(self, vetted: VettedSql, params: Sequence[Any] | None, sink: RowSink) -> None:
+        self.vetted = vetted
+        self._values = params
+        self._params = [parameters.encode(value) for value in params or ()]
+        self._types: list[int] = []
+        self._sink = sink
+        self._notices: list[str] = []
+
+    @property
+    def sql(self) -> str:
+        """What is sent: the caller's own text, after our EXPLAIN where that is asked for."""
+        return self.vetted.prefix + self.vetted.text
+
+    def hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        """Keep a notice of the server."""
+        if len(self._notices) < MAX_NOTICES:
+            self._notices.append(f"{diagnostic.severity}: {diagnostic.message_primary}")
+
+    async def choose_types(self, wire: Wire) -> None:
+        """Leave the types of the parameters to the statement; where it does not decide them, give those of the JSON values."""
+        if not self._values:
+            return
+        try:
+            await wire.parse(self.sql, [])
+        except psycopg.Error as exc:
+            if exc.sqlstate not in parameters.UNDECIDED_STATES:
+                raise
+            self._types = [parameters.type_of(value) for value in self._values]
+
+    async def plan(self, wire: Wire) -> str:
+        """EXPLAIN (VERBOSE) of the statement."""
+        body = self.vetted.body or 0
+        with translating(sql=self.vetted.text, prefix=len(PREFLIGHT) - body):
+            result = await wire.extended(PREFLIGHT + self.vetted.text[body:], self._params, self._types)
+        return (result.get_value(0, 0) or b"[]").decode()
+
+    async def rows(self, wire: Wire) -> RowSet:
+        """Through the channel that the guard chose, inside the transaction that is open."""
+        if self.vetted.channel == "cursor":
+            return await self._through_cursor(wire)
+        if self.vetted.channel == "any" and not self._values:
+            return await self.stream(wire)
+        result = await wire.extended(self.sql, self._params, self._types)
+        self._take(result)
+        return await self._row_set(wire, result, tag=_tag(result))
+
+    async def _through_cursor(self, wire: Wire) -> RowSet:
+        with translating(sql=self.vetted.text, prefix=len(DECLARE)):
+            await wire.extended(DECLARE + self.vetted.text, self._params, self._types)
+        sink = self._sink
+        while True:
+            wanted = min(self._batch(), sink.max_rows + 1 - len(sink.rows))
+            result = await wire.extended(f"FETCH FORWARD {wanted} FROM {CURSOR}")
+            self._take(result)
+            if sink.full or result.ntuples < wanted:
+                break
+        return await self._row_set(wire, result, tag=f"SELECT {len(sink.rows)}")
+
+    def _batch(self) -> int:
+        """How many rows to ask for next: about what the answer can still hold."""
+        sink = self._sink
+        if not sink.rows:
+            return FIRST_FETCH
+        per_row = max(1, sink.size // len(sink.rows))
+        return max(1, min(1_000, (sink.max_bytes - sink.size) // per_row + 1))
+
+    async def stream(self, wire: Wire) -> RowSet:
+        """All that the text returns, in one pass; only the last statement's rows are kept, and of those what the answer can hold."""
+        last: pq.abc.PGresult | None = None
+        done = 0
+        fresh = True
+        try:
+            params = self._params if self._values else None
+            async for result in wire.stream(self.sql, params, self._types, chunk=CHUNK):
+                if fresh:
+                    self._sink.clear()
+                self._take(result)
+                fresh = not is_partial(result)
+                done += fresh
+                last = result
+        except psycopg.Error as exc:
+            index = done if self.vetted.statements > 1 else None
+            raise translate(exc, sql=self.vetted.text, statement_index=index, prefix=len(self.vetted.prefix)) from exc
+        if wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+            await _rollback(wire)
+            self._notices.append(
+                "WARNING: the text left a transaction open; it was rolled back. Send BEGIN … COMMIT in one call."
+            )
+        if last is None:
+            return RowSet((), [], None, "", statements=0)
+        return await self._row_set(wire, last, tag=_tag(last), statements=max(1, done))
+
+    def _take(self, result: pq.abc.PGresult) -> None:
+        oids = [result.ftype(column) for column in range(result.nfields)]
+        for row in range(result.ntuples):
+            self._sink.add(oids, [result.get_value(row, column) for column in range(result.nfields)])
+
+    async def _row_set(self, wire: Wire, result: pq.abc.PGresult, *, tag: str, statements: int = 1) -> RowSet:
+        columns = await _columns(wire, result)
+        counted = result.command_tuples if tag == _tag(result) else len(self._sink.rows)
+        return RowSet(
+            columns=columns,
+            rows=self._sink.rows,
+            row_count=counted,
+            command=tag,
+            truncated=self._sink.full,
+            note=self._sink.note(),
+            statements=statements,
+            warnings=(*self.vetted.warnings, *self._notices),
+        )
+
+
+def _tag(result: pq.abc.PGresult) -> str:
+    return (result.command_status or b"").decode()
+
+
+async def _columns(wire: Wire, result: pq.abc.PGresult) -> tuple[Column, ...]:
+    """Names and types; the catalogue is asked only for types that are not built in."""
+    oids = [result.ftype(i) for i in range(result.nfields)]
+    names = [(result.fname(i) or b"").decode("utf-8", "replace") for i in range(result.nfields)]
+    unknown = sorted({oid for oid in oids if type_name(oid) is None})
+    found: dict[int, str] = {}
+    if unknown and wire.status != pq.TransactionStatus.INERROR:
+        listed = ",".join(map(str, unknown))
+        answer = await wire.extended(
+            f"SELECT o, pg_catalog.format_type(o, NULL) FROM pg_catalog.unnest(ARRAY[{listed}]::pg_catalog.oid[]) AS o"
+        )
+        for row in range(answer.ntuples):
+            found[int(answer.get_value(row, 0) or b"0")] = (answer.get_value(row, 1) or b"").decode()
+    return tuple(
+        Column(name, type_name(oid) or found.get(oid, str(oid))) for name, oid in zip(names, oids, strict=True)
+    )
+
+
+async def _rollback(wire: Wire) -> None:
+    """Leave no transaction. A connection that cannot say so is closed by its owner, and the server rolls back."""
+    if wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+        with suppress(psycopg.Error):
+            await wire.ours("ROLLBACK")
+
+
+async def _uninterrupted(work: Awaitable[T]) -> T:
+    """Await `work` in a task of its own, so that cancelling the caller reaches it once, as one CancelledError.
+
+    Inside anyio's cancel scopes every further await is cancelled again, and the request that cancels the statement in Postgres would
+    itself be cut off.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen here; the caller hears that it was cancelled
+        raise
+
+
+def _raise(verdict: Refuse | None) -> None:
+    if verdict is not None:
+        raise verdict.error()
+
+
+def _key(target: Target) -> tuple[str, str, str]:
+    return target.branch_id, target.database, target.owner
+
+
+def _ms(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

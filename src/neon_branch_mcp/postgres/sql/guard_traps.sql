@@ -1,0 +1,21 @@
+-- What hides a volatile function behind something that is not written as a call, and what stands for another server's rows.
+SELECT 'operator' AS kind, o.oprname::text AS name
+FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
+WHERE o.oid >= 16384 AND f.provolatile = 'v'
+UNION
+SELECT 'type', t.typname::text
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_constraint c ON c.contypid = t.oid
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+                           AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
+WHERE f.provolatile = 'v'
+UNION
+SELECT 'type', t.typname::text
+FROM pg_catalog.pg_cast c
+JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
+JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
+WHERE c.oid >= 16384 AND f.provolatile = 'v'
+UNION
+SELECT 'foreign', c.relname::text
+FROM pg_catalog.pg_foreign_table t JOIN pg_catalog.pg_class c ON c.oid = t.ftrelid

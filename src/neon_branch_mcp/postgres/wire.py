@@ -1,0 +1,153 @@
+"""A connection at the level of libpq: which protocol a text goes through, and how much of an answer is taken in.
+
+psycopg chooses between the simple protocol (any number of statements) and the extended one (exactly one) by itself; the guard needs
+to choose. Waiting, cancelling and TLS stay psycopg's.
+"""
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+import psycopg
+from psycopg import pq
+from psycopg.abc import PQGen
+from psycopg.waiting import Ready, Wait
+
+from ..errors import LimitExceeded, SqlError, SqlFields
+
+MAX_MESSAGE = 64 << 20
+"""Bytes that one answer may bring before it is cut off; a single value of 1 GB must not end up in memory."""
+
+_BAD = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.NONFATAL_ERROR)
+_COPY = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
+_PARTIAL = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
+
+
+class Wire:
+    """Sends texts over one psycopg connection that nothing else uses meanwhile."""
+
+    def __init__(self, conn: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        self._conn = conn
+        self._pgconn = conn.pgconn
+
+    @property
+    def status(self) -> pq.TransactionStatus:
+        """The transaction's state, as the server last said."""
+        return pq.TransactionStatus(self._pgconn.transaction_status)
+
+    async def extended(
+        self, sql: str, params: Sequence[bytes | None] = (), types: Sequence[int] = ()
+    ) -> pq.abc.PGresult:
+        """One statement through the extended protocol; the server refuses a second. Raises psycopg.Error."""
+        self._pgconn.send_query_params(sql.encode(), list(params), list(types) or None)
+        return await self._one()
+
+    async def parse(self, sql: str, types: Sequence[int]) -> None:
+        """Have the server parse one statement, without running it. Raises psycopg.Error."""
+        self._pgconn.send_prepare(b"", sql.encode(), list(types) or None)
+        await self._one()
+
+    async def ours(self, sql: str) -> pq.abc.PGresult:
+        """Several statements of our own through the simple protocol; the last result. Never a caller's text."""
+        self._pgconn.send_query(sql.encode())
+        return await self._one()
+
+    async def stream(
+        self, sql: str, params: Sequence[bytes | None] | None, types: Sequence[int], *, chunk: int
+    ) -> AsyncIterator[pq.abc.PGresult]:
+        """Results as they come, rows in chunks. Without parameters any number of statements (simple protocol), else one.
+
+        Raises psycopg.Error for the statement that fails; what came before has been yielded.
+        """
+        if params is None:
+            self._pgconn.send_query(sql.encode())
+        else:
+            self._pgconn.send_query_params(sql.encode(), list(params), list(types) or None)
+        self._set_chunked(chunk)
+        error: Exception | None = None
+        while (result := await self._conn.wait(_answer(self._pgconn))) is not None:
+            if result.status in _COPY:
+                error = error or self._end_copy(result)
+                continue
+            if result.status in _BAD:
+                error = error or psycopg.errors.error_from_result(result)
+            elif error is None:
+                yield result
+        if error is not None:
+            raise error
+
+    def _set_chunked(self, chunk: int) -> None:
+        try:
+            self._pgconn.set_chunked_rows_mode(chunk)
+        except psycopg.NotSupportedError:  # libpq before 17
+            self._pgconn.set_single_row_mode()
+
+    def _end_copy(self, result: pq.abc.PGresult) -> SqlError:
+        """COPY has no stream to read from or write to here: it fails in the server, and with it what it was part of."""
+        if result.status == pq.ExecStatus.COPY_IN:
+            self._pgconn.put_copy_end(COPY_REFUSED.encode())
+            return SqlError(f"{COPY_REFUSED}. {NOT_DONE}", SqlFields())
+        self._pgconn.finish()
+        raise SqlError(f"{COPY_REFUSED}. {NOT_DONE}", SqlFields())
+
+    async def _one(self) -> pq.abc.PGresult:
+        """All of an answer; its last result, or the first error."""
+        last: pq.abc.PGresult | None = None
+        error: Exception | None = None
+        while (result := await self._conn.wait(_answer(self._pgconn))) is not None:
+            if result.status in _COPY:
+                error = error or self._end_copy(result)
+            elif result.status in _BAD:
+                error = error or psycopg.errors.error_from_result(result)
+            else:
+                last = result
+        if error is not None:
+            raise error
+        if last is None:
+            raise psycopg.OperationalError("the server gave no answer")
+        return last
+
+
+COPY_REFUSED = "COPY needs a stream of data, which a tool call does not have; use INSERT, or psql with the branch's connection string"
+NOT_DONE = "Nothing of this text that was not committed took effect."
+
+
+def is_partial(result: pq.abc.PGresult) -> bool:
+    """Rows of a result that goes on."""
+    return result.status in _PARTIAL
+
+
+def _answer(pgconn: pq.abc.PGconn) -> "PQGen[pq.abc.PGresult | None]":
+    """Send what waits to be sent, then take in one result, counting its bytes."""
+    while pgconn.flush():
+        ready = yield Wait.RW
+        if ready & Ready.R:
+            pgconn.consume_input()
+    if not pgconn.is_busy():
+        return pgconn.get_result()
+    with socket.socket(fileno=os.dup(pgconn.socket)) as wire:
+        before = _received(wire)
+        while pgconn.is_busy():
+            while not (yield Wait.R):
+                continue
+            pgconn.consume_input()
+            if _received(wire) - before > MAX_MESSAGE:
+                pgconn.finish()
+                raise LimitExceeded(
+                    f"The answer is larger than {MAX_MESSAGE >> 20} MB, and the connection was closed. "
+                    "Select fewer or smaller values: left(), substring(), length() or an aggregate."
+                )
+    return pgconn.get_result()
+
+
+_BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in Linux' struct tcp_info, a u64
+
+
+def _received(wire: socket.socket) -> int:
+    """Bytes that have come over this TCP connection; 0 where the system does not say (libpq itself does not)."""
+    if sys.platform != "linux" or wire.family not in (socket.AF_INET, socket.AF_INET6):
+        return 0
+    info = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
+    return int(struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]) if len(info) >= _BYTES_RECEIVED + 8 else 0
