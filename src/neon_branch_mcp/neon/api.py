@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import anyio
 import httpx
 from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 
 from .. import __version__
 from ..config import Secret
@@ -86,10 +87,16 @@ class Api:
         soon = attempt = 0
         while True:
             self.calls[f"{method} {route}"] += 1
-            with tracer.start_as_current_span(f"neon.api {method} {route}") as span:
-                span.set_attribute("http.request.method", method)
-                span.set_attribute("http.request.resend_count", attempt)
+            facts: dict[str, str | int] = {
+                "http.request.method": method,
+                "url.template": route,
+                "http.request.resend_count": attempt,
+            }
+            with tracer.start_as_current_span(f"{method} {route}", kind=SpanKind.CLIENT, attributes=facts) as span:
                 outcome = await self._once(method, path, parse, what, query, body)
+                if isinstance(outcome, Fault):
+                    span.set_attribute("error.type", outcome.error.code)
+                    span.set_status(StatusCode.ERROR, outcome.error.message)
             if not isinstance(outcome, Fault):
                 return outcome[0]
             soon += outcome.retry == "soon"
