@@ -71,6 +71,17 @@ class Cluster:
         """The live postmaster of this cluster, ready or still starting; None when there is none."""
         return _read_pid_file(self.data)
 
+    def is_ready(self) -> bool:
+        """Whether it runs and accepts connections, by its own word."""
+        return _says_ready(self.data) and self.running() is not None
+
+    def started_at(self) -> float | None:
+        """When the postmaster that has or had it was started, in seconds since the epoch."""
+        try:
+            return (self.data / "postmaster.pid").stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def start(self) -> Running:
         """Start it, or adopt the running one; returns once SQL answers.
 
@@ -263,6 +274,12 @@ def _reap(pid: int) -> None:
         process = _children.get(pid)
         if process is not None and process.poll() is not None:
             del _children[pid]
+
+
+def reap_all() -> None:
+    """Collect the exit statuses of all our postmasters that have ended."""
+    for pid in list(_children):
+        _reap(pid)
 
 
 def _forget(pid: int) -> None:

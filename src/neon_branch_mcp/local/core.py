@@ -1,6 +1,7 @@
 """What every part of the control plane shares in one process: settings, places, programs, state, and this worker's name."""
 
 import os
+import threading
 import uuid
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ class Core:
     binaries: Binaries
     store: Store
     worker: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
+    nudge: threading.Event = field(default_factory=threading.Event)
+    """Set when the keeper should look at the state now and not at its next tick."""
 
     def cluster(self, cluster_id: str) -> Cluster:
         """The cluster of this id."""

@@ -12,9 +12,12 @@ import psycopg
 from ..errors import NeonBranchError
 from . import ids
 from .core import Core
+from .problems import Problem
 from .store import JobRow, OperationRow, Transaction, now
 
 log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 3
+UNENDED = "('scheduling', 'running')"
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,19 @@ class Job:
 
     @contextmanager
     def step(self, action: str) -> Iterator[None]:
-        """Mark the operation running for the block, then finished."""
+        """Mark the operation running for the block, then finished; the last one finishes with the job."""
         with self.core.store.write() as tx:
-            operation = tx.one(OperationRow, "job_id = ? AND action = ?", self.row.id, action)
-            assert operation is not None, f"job {self.row.kind} has no operation {action}"
+            operations = tx.all(OperationRow, "job_id = ?", [self.row.id], order="seq")
+            operation = next(o for o in operations if o.action == action)
             tx.change(OperationRow, operation.id, status="running", updated_at=now())
         yield
-        with self.core.store.write() as tx:
-            tx.change(OperationRow, operation.id, status="finished", updated_at=now())
+        if operation.id != operations[-1].id:
+            with self.core.store.write() as tx:
+                tx.change(OperationRow, operation.id, status="finished", updated_at=now())
+
+    def remember(self, tx: Transaction, **facts: object) -> None:
+        """Add to the payload, for a run after a kill."""
+        tx.change(JobRow, self.row.id, payload={**self.row.payload, **facts})
 
 
 def schedule(
@@ -111,13 +119,15 @@ class Jobs:
 
     def _run(self, job_id: str) -> None:
         with self._core.store.write() as tx:
-            row = tx.one(JobRow, "id = ? AND status = 'active'", job_id)
+            row = tx.one(JobRow, "id = ? AND status = 'active' AND worker = ?", job_id, self._core.worker)
             if row is None:
                 return
             tx.change(JobRow, job_id, attempts=row.attempts + 1)
         job = Job(row, self._core)
         work = self._kinds[row.kind]
         try:
+            if row.attempts >= MAX_ATTEMPTS:
+                raise Problem(500, f"given up after {row.attempts} attempts that the end of a process cut short")
             work.do(job)
         except (NeonBranchError, psycopg.Error, OSError) as exc:
             self._fail(job, work, str(exc))
@@ -125,7 +135,9 @@ class Jobs:
             log.exception("job %s (%s) hit a bug", job_id, row.kind)
             self._fail(job, work, "internal error; the log of the control plane has it")
         else:
-            self._end(job, "done")
+            with self._core.store.write() as tx:
+                _end_operations(tx, job_id, "finished")
+                _end_job(tx, job_id, "done")
 
     def _fail(self, job: Job, work: Work, error: str) -> None:
         log.warning("job %s (%s) failed: %s", job.row.id, job.row.kind, error)
@@ -134,22 +146,18 @@ class Jobs:
         except (NeonBranchError, psycopg.Error, OSError):
             log.exception("undoing job %s (%s) failed; the next sweep goes on with it", job.row.id, job.row.kind)
         with self._core.store.write() as tx:
-            first = True
-            for operation in tx.all(
-                OperationRow, "job_id = ? AND status IN ('scheduling', 'running')", [job.row.id], order="seq"
-            ):
-                status = "failed" if first else "cancelled"
-                tx.change(
-                    OperationRow,
-                    operation.id,
-                    status=status,
-                    error=error if first else None,
-                    failures=1,
-                    updated_at=now(),
-                )
-                first = False
-        self._end(job, "failed")
+            _end_operations(tx, job.row.id, "failed", error)
+            _end_job(tx, job.row.id, "failed")
 
-    def _end(self, job: Job, status: str) -> None:
-        with self._core.store.write() as tx:
-            tx.change(JobRow, job.row.id, status=status, payload={})  # it may hold a password
+
+def _end_operations(tx: Transaction, job_id: str, status: str, error: str | None = None) -> None:
+    """End what has not ended; after a failed operation the later ones are cancelled."""
+    for operation in tx.all(OperationRow, f"job_id = ? AND status IN {UNENDED}", [job_id], order="seq"):
+        failures = operation.failures + (status == "failed")
+        tx.change(OperationRow, operation.id, status=status, error=error, failures=failures, updated_at=now())
+        if status == "failed":
+            status, error = "cancelled", None
+
+
+def _end_job(tx: Transaction, job_id: str, status: str) -> None:
+    tx.change(JobRow, job_id, status=status, payload={})  # it may hold a password

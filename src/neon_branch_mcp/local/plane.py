@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,11 @@ from ..config import APP_NAME, LocalConfig, Secret
 from ..errors import ConfigError
 from .api import build_app
 from .binaries import find_binaries
+from .cluster import reap_all
 from .core import Core
 from .jobs import Jobs
 from .keeper import Keeper
+from .lease import Lease
 from .locks import locked
 from .places import open_places, reachable
 from .service import Service
@@ -61,20 +63,31 @@ async def open_plane(config: LocalConfig) -> AsyncIterator[LocalPlane]:
 
 
 class Opened:
-    """An open data directory with its threads, for callers without an event loop; `close()` ends it."""
+    """An open data directory with its threads, for callers without an event loop; `close()` ends it.
+
+    After `close()` no postmaster of it runs, unless another process has it open.
+    """
 
     def __init__(self, config: LocalConfig) -> None:
         places = open_places(config.data_dir or default_data_dir())
         binaries = reachable(find_binaries(config.bin_dir), places.uid)
-        self._store = Store(places.state)
-        self._core = Core(config, places, binaries, self._store)
-        self._jobs = Jobs(self._core, KINDS)
-        service = Service(self._core, self._jobs)
-        self._keeper = Keeper(self._core)
-        with locked(places.locks / "first-project", timeout=120):
-            api_key, project_id = self._first_project(service)
-        self._keeper.refresh()
-        self.plane = LocalPlane(api_key, project_id, build_app(service, api_key), places.data_dir, service)
+        with ExitStack() as stack:
+            self._store = Store(places.state)
+            stack.callback(self._store.close)
+            self._core = Core(config, places, binaries, self._store)
+            stack.callback(reap_all)
+            lease = Lease(places, self._core.worker)
+            stack.callback(lease.close)
+            jobs = Jobs(self._core, KINDS)
+            service = Service(self._core, jobs)
+            keeper = Keeper(self._core, lease, jobs, service)
+            keeper.start()
+            stack.callback(keeper.close)
+            stack.callback(jobs.close)
+            with locked(places.locks / "first-project", timeout=120):
+                api_key, project_id = self._first_project(service)
+            self.plane = LocalPlane(api_key, project_id, build_app(service, api_key), places.data_dir, service)
+            self._stack = stack.pop_all()
 
     def _first_project(self, service: Service) -> tuple[Secret, str]:
         with self._store.write() as tx:
@@ -99,7 +112,5 @@ class Opened:
         return Secret(key), project_id
 
     def close(self) -> None:
-        """End the threads; clusters that nobody else needs are stopped."""
-        self._jobs.close()
-        self._keeper.close()
-        self._store.close()
+        """End the jobs and threads; the last process to close stops the clusters."""
+        self._stack.close()

@@ -30,3 +30,16 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def move_port(core: Core, endpoint: EndpointRow) -> int:
+    """Give the compute another port, where its own was taken by another program while nobody served it."""
+    with core.store.write() as tx:
+        port = allocate_port(tx, core)
+        tx.change(EndpointRow, endpoint.id, port=port)
+    return port
+
+
+def is_served(port: int) -> bool:
+    """Whether somebody listens there; asked without connecting."""
+    return not _is_free(port)

@@ -32,14 +32,15 @@ class Traffic:
 class _Half(asyncio.Protocol):
     """One side of a connection; what it receives goes to the other side."""
 
-    def __init__(self) -> None:
+    def __init__(self, relay: "Relay") -> None:
+        self.relay = relay
         self.transport: asyncio.Transport | None = None
         self.peer: _Half | None = None
-        self.closed: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.relay.halves.add(self)
         transport.set_write_buffer_limits(HIGH_WATER)
         sock = transport.get_extra_info("socket")
         if sock is not None:
@@ -57,8 +58,7 @@ class _Half(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         if self.peer is not None and self.peer.transport is not None:
             self.peer.transport.close()
-        if self.closed is not None:
-            self.closed()
+        self.relay.halves.discard(self)
 
     def pause_writing(self) -> None:
         if self.peer is not None and self.peer.transport is not None:
@@ -73,8 +73,7 @@ class _Front(_Half):
     """The client's side: holds what the client says until there is a server to say it to."""
 
     def __init__(self, relay: "Relay", traffic: Traffic) -> None:
-        super().__init__()
-        self._relay = relay
+        super().__init__(relay)
         self._traffic = traffic
         self._task: asyncio.Task[None] | None = None
 
@@ -97,7 +96,7 @@ class _Front(_Half):
         assert self.transport is not None
         loop = asyncio.get_running_loop()
         try:
-            back = await self._relay.connect(loop, self._traffic.branch_id)
+            back = await self.relay.connect(loop, self._traffic.branch_id)
         except NeonBranchError as exc:
             self.transport.write(error_response(exc.message))
             self.transport.close()
@@ -142,6 +141,7 @@ class Relay:
         self._servers: dict[int, asyncio.Server] = {}
         self._traffic: dict[int, Traffic] = {}
         self._lock = threading.Lock()
+        self.halves: set[_Half] = set()
         self._thread.start()
 
     def listen(self, ports: Mapping[int, str]) -> list[int]:
@@ -167,7 +167,7 @@ class Relay:
         for attempt in range(50):
             port = await loop.run_in_executor(self._pool, self._wake, branch_id)
             try:
-                _, back = await loop.create_connection(_Back, "127.0.0.1", port)
+                _, back = await loop.create_connection(partial(_Back, self), "127.0.0.1", port)
                 return back
             except OSError:
                 await asyncio.sleep(0.01 * attempt)
@@ -203,3 +203,8 @@ class Relay:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for half in list(self.halves):
+            if half.transport is not None:
+                half.transport.abort()
+        for _ in range(3):  # transports tell their protocols, and free their sockets, on the loop's next turns
+            await asyncio.sleep(0)

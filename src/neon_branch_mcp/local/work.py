@@ -2,18 +2,24 @@
 id, points the branch at it in one commit, and what nothing points at is swept away."""
 
 import contextlib
+import logging
 import subprocess
+import time
 
 from ..errors import Unreachable
 from . import access, ids
 from .clone import Cloned, clone, configure, make_from_template, remove
 from .cluster import Cluster
-from .core import Core, branch_in
+from .core import Core, branch_in, endpoint_of
 from .files import disk_usage
 from .jobs import Job, Work
+from .ports import is_served
 from .problems import Problem
 from .sample import shop_sql
 from .store import BranchRow, ClusterRow, EndpointRow, ProjectRow, RoleRow, Transaction, now
+
+log = logging.getLogger(__name__)
+PORT_TIMEOUT = 5.0
 
 
 def wake(core: Core, branch_id: str) -> Cluster:
@@ -21,11 +27,9 @@ def wake(core: Core, branch_id: str) -> Cluster:
     for _ in range(3):
         cluster = core.cluster_of(core.branch(branch_id))
         try:
-            if cluster.running() is None:
+            if not cluster.is_ready():
                 cluster.start()
                 _note_started(core, branch_id)
-            else:
-                cluster.start()
         except (Unreachable, FileNotFoundError):
             if core.cluster_of(core.branch(branch_id)).id == cluster.id:
                 raise
@@ -95,6 +99,7 @@ def create_project(job: Job) -> None:
             _fill_root(job, cluster, str(payload["role"]), str(payload["database"]), sample=bool(payload["sample"]))
             with core.store.write() as tx:
                 _hand_over(tx, branch.id, cluster)
+            _await_port(core, branch.id)
     with core.store.write() as tx:
         tx.change(ProjectRow, job.row.project_id, state="ready", updated_at=now())
 
@@ -146,9 +151,23 @@ def create_branch(job: Job) -> None:
             _apply_passwords(core, branch.id, cluster)
             with core.store.write() as tx:
                 _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn)
+            _await_port(core, branch.id)
     else:
         with core.store.write() as tx:
             _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn)
+
+
+def _await_port(core: Core, branch_id: str) -> None:
+    """Return once the leader serves the branch's port. It is tried for a while only: a leader that just ended has to be replaced."""
+    core.nudge.set()
+    deadline = time.monotonic() + PORT_TIMEOUT
+    while time.monotonic() < deadline:
+        with core.store.read() as tx:
+            endpoint = endpoint_of(tx, branch_id)
+        if endpoint is None or is_served(endpoint.port):
+            return
+        time.sleep(0.002)
+    log.warning("the port of branch %s is not served yet", branch_id)
 
 
 def _copy_of(core: Core, source_id: str, cluster: Cluster, *, schema_only: bool = False) -> Cloned:
@@ -219,32 +238,39 @@ def restore_branch(job: Job) -> None:
     """
     core, payload = job.core, job.row.payload
     branch = core.branch(str(job.row.branch_id))
-    with job.step("create_timeline"):
-        cluster = _new_cluster(job)
-        cloned = _copy_of(core, str(payload["source_id"]), cluster)
-        cluster.start()
-        _apply_passwords(core, branch.id, cluster)
-    with job.step("suspend_compute"):
-        old = branch.cluster_id
+    if "replaced" not in payload:
+        with job.step("create_timeline"):
+            cluster = _new_cluster(job)
+            cloned = _copy_of(core, str(payload["source_id"]), cluster)
+            cluster.start()
+            _apply_passwords(core, branch.id, cluster)
         with core.store.write() as tx:
+            old = branch.cluster_id
             _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn, parent_timestamp=now(), last_reset_at=now())
             if payload["preserve_as"]:
                 tx.change(BranchRow, str(payload["preserve_as"]), cluster_id=old, state="ready", pending_state=None)
             elif old is not None:
                 tx.change(ClusterRow, old, job_id=job.row.id)
-        if old is not None:
-            core.cluster(old).stop(immediate=not payload["preserve_as"])
+            job.remember(tx, replaced=old)
+    else:
+        old = payload["replaced"]
+    with job.step("suspend_compute"):
+        if old is not None and payload["preserve_as"]:
+            core.cluster(old).stop()
     with job.step("start_compute"):
         discard_of_job(core, job.row.id)
 
 
 def undo_restore_branch(job: Job) -> None:
-    """The branch stays as it was."""
+    """The branch stays as it was, or as it has become if the new cluster has taken over."""
     discard_of_job(job.core, job.row.id)
     with job.core.store.write() as tx:
         tx.change(BranchRow, str(job.row.branch_id), state="ready", pending_state=None)
-        if job.row.payload["preserve_as"]:
-            forget_branch(tx, str(job.row.payload["preserve_as"]))
+        preserved = job.row.payload["preserve_as"]
+        if preserved and branch_in(tx, str(preserved)).cluster_id is None:
+            for child in tx.all(BranchRow, "parent_id = ?", [preserved]):
+                tx.change(BranchRow, child.id, parent_id=job.row.branch_id)
+            forget_branch(tx, str(preserved))
 
 
 def delete_branch(job: Job) -> None:

@@ -1,0 +1,68 @@
+"""Putting right what ended processes left: their jobs are taken over, and what nothing points at is removed."""
+
+import logging
+import shutil
+
+from . import watchdog
+from .clone import remove
+from .core import Core
+from .jobs import Jobs
+from .lease import Lease
+from .locks import locked
+from .store import BranchRow, ClusterRow, JobRow, OperationRow
+from .work import discard
+
+log = logging.getLogger(__name__)
+
+
+def take_over_jobs(core: Core, lease: Lease, jobs: Jobs) -> int:
+    """Run the jobs whose worker is dead again, here. Returns how many there were. For the leader."""
+    with core.store.read() as tx:
+        active = tx.all(JobRow, "status = 'active'")
+    dead = [j for j in active if not lease.is_alive(j.worker)]
+    for job in dead:
+        log.warning("taking over job %s (%s) of a process that ended", job.id, job.kind)
+        with core.store.write() as tx:
+            tx.change(JobRow, job.id, worker=core.worker)
+            for operation in tx.all(OperationRow, "job_id = ? AND status = 'running'", [job.id]):
+                tx.change(OperationRow, operation.id, status="scheduling", failures=operation.failures + 1)
+        jobs.submit(job.id)
+    return len(dead)
+
+
+def sweep(core: Core) -> None:
+    """Remove clusters, folders and processes that no branch and no job has a use for. For the leader."""
+    with core.store.read() as tx:
+        rows = tx.all(ClusterRow)
+        used = {b.cluster_id for b in tx.all(BranchRow)}
+        active = {j.id for j in tx.all(JobRow, "status = 'active'")}
+    for row in rows:
+        orphaned = row.purpose == "branch" and row.id not in used and row.job_id not in active
+        if orphaned:
+            log.warning("removing cluster %s, which belongs to nothing", row.id)
+            discard(core, row.id)
+    _sweep_folders(core)
+    _sweep_half_made(core)
+
+
+def _sweep_folders(core: Core) -> None:
+    """A folder gets its row before it is made, so one without a row is garbage; the rows are read after the folders."""
+    found = [path.name for path in core.places.clusters.iterdir()]
+    with core.store.read() as tx:
+        known = {row.id for row in tx.all(ClusterRow)}
+    for name in found:
+        if name not in known:
+            log.warning("removing the folder of cluster %s, which is not in the state", name)
+            remove(core.cluster(name))
+    for process in watchdog.postmasters_below(core.places.clusters):
+        folder = core.places.clusters / process.cmdline()[2]
+        if not folder.exists():
+            log.warning("ending a postmaster whose folder %s is gone", folder)
+            process.terminate()
+
+
+def _sweep_half_made(core: Core) -> None:
+    with locked(core.places.locks / "template"):
+        for pattern in ("initdb-*", "template-*.half"):
+            for path in core.places.root.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,118 @@
+"""`kill -9` of every process at a random moment, again and again: the next start finds a consistent state, and nothing is left behind.
+
+NEON_BRANCH_MCP_CRASH_ROUNDS sets the number of rounds; the suite runs a few, 200 take about ten minutes.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from neon_branch_mcp.config import LocalConfig
+from neon_branch_mcp.local.plane import Opened
+from neon_branch_mcp.local.ports import is_served
+from neon_branch_mcp.local.store import BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow
+from neon_branch_mcp.local.watchdog import postmasters_below
+
+from .conftest import data_folder
+
+ROUNDS = int(os.environ.get("NEON_BRANCH_MCP_CRASH_ROUNDS", "4"))
+WORKER = Path(__file__).with_name("crash_worker.py")
+
+
+def start_worker(folder: Path, seed: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), str(folder), str(seed)], stdout=subprocess.PIPE, env=environment
+    )
+
+
+def kill_later(process: subprocess.Popen[bytes], seconds: float) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"open\n"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+        raise AssertionError("the worker ended by itself")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def wait_until_nothing_runs(folder: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and (postmasters_below(folder) or watchdogs_of(folder)):
+        time.sleep(0.02)
+    assert postmasters_below(folder) == []
+    assert watchdogs_of(folder) == []
+
+
+def watchdogs_of(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if str(folder / "locks") in process.cmdline():
+                found.append(process)
+    return found
+
+
+def check(opened: Opened) -> None:
+    core, service = opened.plane.service.core, opened.plane.service
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with core.store.read() as tx:
+            if not tx.all(JobRow, "status = 'active'"):
+                break
+        time.sleep(0.02)
+    with core.store.read() as tx:
+        assert tx.all(JobRow, "status = 'active'") == []
+        branches, endpoints = tx.all(BranchRow), tx.all(EndpointRow)
+        clusters, projects = tx.all(ClusterRow), tx.all(ProjectRow)
+    assert {b.project_id for b in branches} == {p.id for p in projects}
+    assert [(b.state, b.pending_state) for b in branches] == [("ready", None)] * len(branches)
+    # Nothing without an owner, and nothing missing.
+    used = {b.cluster_id for b in branches}
+    assert {c.id for c in clusters} == used
+    assert {p.name for p in core.places.clusters.iterdir()} == used
+    assert {Path(p.cmdline()[2]).parent.name for p in postmasters_below(core.places.clusters)} <= used
+    assert sorted(e.branch_id for e in endpoints) == sorted(b.id for b in branches)
+    assert all(is_served(e.port) for e in endpoints)
+    for branch in branches:
+        if branch.project_id == opened.plane.project_id:
+            check_data(
+                service.connection_uri(branch.project_id, "shop", "shop_owner", branch_id=branch.id, endpoint_id=None),
+                branch,
+            )
+
+
+def check_data(uri: str, branch: BranchRow) -> None:
+    with psycopg.connect(uri, connect_timeout=20) as conn:
+        expected = 0 if branch.init_source == "schema-only" else 10_000
+        assert conn.execute("SELECT count(*) FROM users").fetchone() == (expected,)
+        if conn.execute("SELECT to_regclass('moves')").fetchone() != (None,):
+            assert conn.execute("SELECT coalesce(sum(a), 0), coalesce(sum(b), 0) FROM moves").fetchone() == (0, 0)
+
+
+@pytest.mark.parametrize("seed", [int(os.environ.get("NEON_BRANCH_MCP_CRASH_SEED", "1"))])
+def test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind(seed: int) -> None:
+    dice = random.Random(seed)
+    with data_folder() as folder:
+        for turn in range(ROUNDS):
+            workers = [start_worker(folder, dice.randrange(1 << 30)) for _ in range(1 + (turn % 3 == 2))]
+            for worker in workers:
+                kill_later(worker, dice.uniform(0, 2.5))
+            if turn % 2:
+                wait_until_nothing_runs(folder, 10)
+            opened = Opened(LocalConfig(data_dir=folder))
+            try:
+                check(opened)
+            finally:
+                opened.close()
+            wait_until_nothing_runs(folder, 1)
