@@ -23,15 +23,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("app",),
     ("tools",),
     ("server",),
-    ("http",),
+    ("front",),
+    ("http", "stdio"),
     ("cli",),
     ("__main__",),
 )
 WALLS = {
     "sqlglot": ("guard/statements",),
     "psycopg": ("postgres", "migrations", "local"),
-    "mcp": ("tools", "server", "http", "cli"),
-    "mcp_types": ("tools", "server", "http", "cli"),
+    "mcp": ("tools", "server", "http", "stdio", "cli"),
+    "mcp_types": ("tools", "server", "http", "stdio", "cli"),
 }
 
 

@@ -63,6 +63,15 @@ class Secret:
         )
 
 
+@dataclass(frozen=True)
+class NeonContext:
+    """What Neon's own CLI keeps in a `.neon` file: the project, and a branch by name or id."""
+
+    project_id: str | None
+    org_id: str | None
+    branch: str | None
+
+
 class Section(BaseModel):
     """A section of the file; unknown keys are errors, and errors never repeat the value."""
 
@@ -171,6 +180,9 @@ class Config(Section):
     http: HttpConfig = Field(default_factory=HttpConfig)
     audit: AuditConfig = Field(default_factory=AuditConfig)
     local: LocalConfig = Field(default_factory=LocalConfig)
+    context: NeonContext | None = Field(
+        None, exclude=True, description="What `.neon` says; it suggests and pins nothing."
+    )
 
     @model_validator(mode="after")
     def _key_once(self) -> Self:
@@ -218,8 +230,6 @@ def load(
     cwd = Path.cwd() if cwd is None else cwd
     path = config_file or _find_file(cwd)
     merged: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-    if (context := find_neon_context(cwd)) is not None:
-        merged["neon"] |= {k: v for k, v in (("project_id", context.project_id), ("org_id", context.org_id)) if v}
     layers: list[Mapping[str, Mapping[str, Any]]] = []
     if path is not None:
         layers.append(_read_file(path))
@@ -232,12 +242,12 @@ def load(
                 merged["neon"].pop("api_key", None)
                 merged["neon"].pop("api_key_file", None)
             merged.setdefault(section, {}).update(keys)
-    if context is not None and context.branch and merged["neon"].get("project_id") == context.project_id:
-        merged["neon"].setdefault("branch", context.branch)
-    return _validate(merged, path)
+    return _validate(merged, path).model_copy(update={"context": find_neon_context(cwd)})
 
 
 def _validate(merged: Mapping[str, Mapping[str, Any]], path: Path | None) -> Config:
+    if unknown := sorted(merged.keys() - SECTIONS.keys()):
+        raise ConfigError(f"Configuration ({path}): unknown section {unknown[0]} (known: {', '.join(SECTIONS)}).")
     try:
         return Config.model_validate(merged)
     except ValidationError as exc:
@@ -250,8 +260,7 @@ def _validate(merged: Mapping[str, Mapping[str, Any]], path: Path | None) -> Con
 def _problem(error: Any) -> str:
     where = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
-        known = SECTIONS[error["loc"][0]].model_fields if len(error["loc"]) > 1 else SECTIONS
-        return f"unknown key {where} (known: {', '.join(known)})"
+        return f"unknown key {where} (known: {', '.join(SECTIONS[error['loc'][0]].model_fields)})"
     return f"{where}: {error['msg']}" if where else str(error["msg"])
 
 
@@ -311,15 +320,6 @@ def _parse_env(section: str, key: str, value: str) -> Any:
     if annotation.startswith(("tuple", "list")):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
-
-
-@dataclass(frozen=True)
-class NeonContext:
-    """What Neon's own CLI keeps in a `.neon` file: the project, and a branch by name or id."""
-
-    project_id: str | None
-    org_id: str | None
-    branch: str | None
 
 
 def find_neon_context(cwd: Path, home: Path | None = None) -> NeonContext | None:

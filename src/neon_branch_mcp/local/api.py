@@ -79,7 +79,7 @@ def answer(data: Json, status: int = 200) -> Response:
     return JSONResponse(data, status_code=status)
 
 
-async def auth(call: Call) -> Response:  # noqa: ARG001 - every handler takes the call
+async def auth(call: Call) -> Response:
     return answer({"account_id": objects.OWNER_ID, "auth_method": "api_key_user", "auth_data": objects.OWNER_ID})
 
 
@@ -461,6 +461,6 @@ def problem(status: int, message: str, code: str = "") -> Response:
     )
 
 
-async def _http_exception(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+async def _http_exception(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     return problem(exc.status_code, exc.detail)

@@ -11,7 +11,7 @@ import anyio
 
 from ..config import Config, Secret
 from ..errors import Ambiguous, NotFound, Refused, UnknownOutcome
-from ..models import Branch, Database, Progress
+from ..models import Branch, Database, Endpoint, Progress
 from . import ownership
 from .cache import Cache
 from .client import BranchRequest, NeonClient
@@ -47,12 +47,15 @@ class Branches:
         self._lists: Cache[str, list[Branch]] = Cache(FACTS_TTL)
         self._facts: Cache[tuple[str, str], Branch] = Cache(FACTS_TTL)
         self._databases: Cache[tuple[str, str], list[Database]] = Cache(FACTS_TTL)
+        self._endpoints: Cache[str, list[Endpoint]] = Cache(FACTS_TTL)
         self._uris: Cache[tuple[str, str, str, str, bool], Secret] = Cache(URI_TTL)
         # The API shows a new password once where the project stores none.
         self._passwords: dict[tuple[str, str], Secret] = {}
 
     async def project_id(self, asked: str | None) -> str:
-        """The project to work in: the configured one, which no call can leave, else `asked`, else the only one the key reaches."""
+        """The project to work in: the configured one, which no call can leave, else `asked`, else that of `.neon`, else the only
+        one the key reaches.
+        """
         pinned = self._config.neon.project_id
         if pinned is not None:
             if asked not in (None, "", pinned):
@@ -64,6 +67,8 @@ class Branches:
             return pinned
         if asked:
             return asked
+        if self._config.context is not None and self._config.context.project_id:
+            return self._config.context.project_id
         found = await self._found_projects.get("", self._reachable)
         if len(found) == 1:
             return found[0]
@@ -91,7 +96,7 @@ class Branches:
 
         At most 60 s old, or read after this call began when `fresh`. Raises NotFound that lists the names there are.
         """
-        wanted = branch or self._config.neon.branch
+        wanted = branch or self._config.neon.branch or self._context_branch(project_id)
         found = _match(await self.list(project_id), wanted)
         if found is None:
             found = _match(await self.list(project_id, fresh=True), wanted)
@@ -103,6 +108,11 @@ class Branches:
                 f"Branch {wanted or 'default'!r} is not in project {project_id}. There are: {_names(names)}."
             )
         return found
+
+    def _context_branch(self, project_id: str) -> str | None:
+        """The branch of `.neon`, which counts only in that file's project."""
+        context = self._config.context
+        return context.branch if context is not None and context.project_id == project_id else None
 
     async def _refreshed(self, known: Branch, wanted: str | None) -> Branch | None:
         """The branch as it is now, in one call unless it is no longer what was asked for."""
@@ -119,6 +129,12 @@ class Branches:
         """The branch's databases, at most 60 s old."""
         key = (branch.project_id, branch.id)
         return await self._databases.get(key, lambda: self._client.list_databases(*key), fresh=fresh)
+
+    async def endpoints_elsewhere(self, branch: Branch) -> frozenset[str]:
+        """Ids of the computes of the project's other branches, at most 60 s old: SQL that names one reaches beyond `branch`."""
+        project = branch.project_id
+        found = await self._endpoints.get(project, lambda: self._client.list_project_endpoints(project))
+        return frozenset(e.id for e in found if e.branch_id != branch.id)
 
     async def database(self, branch: Branch, asked: str | None) -> Database:
         """The database of that name; without one, the only database there is. Raises NotFound or Ambiguous with the names."""

@@ -228,6 +228,16 @@ class NeonClient:
             branch_id,
         )
 
+    async def list_project_endpoints(self, project_id: str) -> list[Endpoint]:
+        """Computes of all branches of a project."""
+        return await self._get(
+            "/projects/{p}/endpoints",
+            lambda d: parse.items(d, "endpoints", parse.endpoint),
+            project_id,
+            "computes of project",
+            project_id,
+        )
+
     async def list_databases(self, project_id: str, branch_id: str) -> list[Database]:
         """Databases of a branch."""
         return await self._get(

@@ -53,13 +53,22 @@ class Executor:
         self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
 
     async def run(
-        self, target: Target, vetted: VettedSql, *, params: Sequence[Any] | None, max_rows: int, max_bytes: int
+        self,
+        target: Target,
+        vetted: VettedSql,
+        *,
+        params: Sequence[Any] | None,
+        max_rows: int,
+        max_bytes: int,
+        max_cell: int | None = None,
     ) -> RowSet:
-        """Run it; at most `max_rows` rows and `max_bytes` bytes of answer. Cancelling the coroutine cancels the statement in Postgres.
+        """Run it; at most `max_rows` rows and `max_bytes` bytes of answer, cells cut at `max_cell` (else the setting). Cancelling the
+        coroutine cancels the statement in Postgres.
 
         Raises Refused when the database itself shows a reason that the text did not, SqlError, TimedOut, Unreachable, ….
         """
-        call = _Call(vetted, params, RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=self._config.max_cell))
+        cell = max_cell or self._config.max_cell
+        call = _Call(vetted, params, RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell))
         return await _uninterrupted(self._run(target, call))
 
     async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:

@@ -1,0 +1,147 @@
+"""The composition root: settings become a running application, opened piece by piece as calls need them."""
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import httpx
+
+from . import __version__
+from .audit import Audit
+from .config import Config, Secret
+from .errors import ConfigError, NotPermitted
+from .guard.guard import Guard
+from .guard.policy import two_statements
+from .local.plane import LocalPlane, open_plane
+from .neon.branches import Branches
+from .neon.client import NeonClient
+from .postgres.executor import Executor
+from .postgres.target import Target
+
+LOCAL_BASE_URL = "http://local.invalid/api/v2"
+NO_KEY = (
+    "No Neon API key. Set NEON_API_KEY (or --api-key-file) to work on your Neon project, or start with --local for real Postgres "
+    "branches on this machine without an account."
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: a client and its session, and what it may do here.
+
+    `credential` is the caller's own Neon key; None stands for the configured one. `tools` None means all of them.
+    """
+
+    client: str = ""
+    session: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    credential: Secret | None = None
+    name: str = ""
+    project_id: str | None = None
+    read_only: bool = False
+    tools: frozenset[str] | None = None
+
+    def check_tool(self, tool: str, *, writes: bool) -> None:
+        """Raises NotPermitted when this caller may not use `tool`."""
+        if self.tools is not None and tool not in self.tools:
+            raise NotPermitted(f"This session may not use {tool}; it may use {', '.join(sorted(self.tools))}.")
+        if self.read_only and writes:
+            raise NotPermitted(f"This session is read-only and {tool} is not; ask the operator for one that may write.")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One credential's view of Neon. `owner` identifies the credential without revealing it: caches and pools are keyed by it."""
+
+    client: NeonClient
+    branches: Branches
+    owner: str
+
+
+class App:
+    """Everything that calls share. `workspace()` opens the backend at first need, so that a server answers its first requests at once.
+
+    Use it through `open_app`, which closes what was opened.
+    """
+
+    def __init__(self, config: Config, stack: AsyncExitStack) -> None:
+        self.config = config
+        self.executor = Executor(config.sql)
+        self.guard = Guard(config.policy)
+        self.audit = Audit(config.audit)
+        self._stack = stack
+        self._plane: LocalPlane | None = None
+        self._workspaces: dict[str, Workspace] = {}
+        self._opening = anyio.Lock()
+        self._tested: set[tuple[str, str]] = set()
+
+    async def plane(self) -> LocalPlane | None:
+        """The local control plane, opened at first need; None when working with the cloud."""
+        if not self.config.local.enabled:
+            return None
+        async with self._opening:
+            return await self._open_plane()
+
+    async def workspace(self, caller: Caller) -> Workspace:
+        """The caller's view of Neon. Raises ConfigError when there is no key."""
+        owner = _owner(caller.credential)
+        if owner in self._workspaces:
+            return self._workspaces[owner]
+        async with self._opening:
+            if owner not in self._workspaces:
+                self._workspaces[owner] = await self._open_workspace(caller.credential, owner)
+            return self._workspaces[owner]
+
+    async def ensure_guarded(self, target: Target) -> None:
+        """Raises ConfigError when the target's server takes two statements where the guard sends one; tested once per branch."""
+        key = (target.owner, target.branch_id)
+        if key not in self._tested:
+            await self.executor.self_test(target, two_statements())
+            self._tested.add(key)
+
+    async def _open_plane(self) -> LocalPlane:
+        if self._plane is None:
+            self._plane = await self._stack.enter_async_context(open_plane(self.config.local))
+        return self._plane
+
+    async def _open_workspace(self, credential: Secret | None, owner: str) -> Workspace:
+        config = self.config
+        base_url = config.neon.api_host
+        transport: httpx.AsyncBaseTransport | None = None
+        key = credential or config.api_key()
+        if config.local.enabled:
+            plane = await self._open_plane()
+            base_url, key = LOCAL_BASE_URL, credential or plane.api_key
+            transport = httpx.ASGITransport(app=plane.app)
+        if key is None:
+            raise ConfigError(NO_KEY)
+        client = NeonClient(
+            base_url=base_url,
+            api_key=key,
+            transport=transport,
+            timeout=config.neon.timeout,
+            retry_budget=config.neon.retry_budget,
+            user_agent=f"neon-branch-mcp/{__version__}",
+        )
+        self._stack.push_async_callback(client.aclose)
+        return Workspace(client, Branches(client, config), owner)
+
+
+def _owner(credential: Secret | None) -> str:
+    """A name for a credential that does not reveal it; the configured one is the empty name."""
+    return "" if credential is None else hashlib.sha256(credential.reveal().encode()).hexdigest()
+
+
+@asynccontextmanager
+async def open_app(config: Config) -> AsyncIterator[App]:
+    """An application that is closed in the reverse order of opening: sessions, worker, API clients, local clusters."""
+    async with AsyncExitStack() as stack:
+        app = App(config, stack)
+        try:
+            yield app
+        finally:
+            with anyio.CancelScope(shield=True):
+                await app.executor.aclose()
+                await app.guard.aclose()

@@ -1,0 +1,38 @@
+"""Options that commands share, and the settings they lead to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..config import Config, load
+
+stderr = Console(stderr=True)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration file (TOML).", metavar="FILE")]
+ApiKeyFile = Annotated[
+    Path | None, typer.Option("--api-key-file", help="File that holds the Neon API key.", metavar="FILE")
+]
+Project = Annotated[str | None, typer.Option("--project-id", help="The Neon project to work in.")]
+Local = Annotated[
+    bool | None, typer.Option("--local/--cloud", help="Real Postgres branches on this machine; no account needed.")
+]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where --local keeps its clusters.", metavar="DIR")]
+
+
+def settings(
+    config: Path | None = None,
+    api_key_file: Path | None = None,
+    project_id: str | None = None,
+    local: bool | None = None,
+    data_dir: Path | None = None,
+) -> Config:
+    """The settings in force for a command line. Raises ConfigError."""
+    return load(
+        {
+            "neon": {"api_key_file": api_key_file, "project_id": project_id},
+            "local": {"enabled": local, "data_dir": data_dir},
+        },
+        config_file=config,
+    )

@@ -1,0 +1,265 @@
+"""Answers a client's first requests over stdio before the SDK is imported; standard library only.
+
+Clients start a stdio server for every session, and some do not wait: Codex sends its first model request without our tools when
+`tools/list` is late. Importing the SDK takes most of a second, so these answers come from a snapshot of what the real server says
+(`snapshot.json`, made by `tools/snapshot`; a test holds the two equal). The real server is imported meanwhile in a thread; then it
+takes over the pipe, is told of the handshake that was answered for it, and gets every request that the front left alone.
+
+The front knows few settings: those that change the answers. What it does not fully understand it leaves to the real server, which
+then answers everything itself.
+"""
+
+import json
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SNAPSHOT = Path(__file__).with_name("snapshot.json")
+PREFIX = "NEON_BRANCH_MCP_"
+VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The settings that change the answers. `groups` None means every group."""
+
+    write_own: bool = False
+    pinned: bool = False
+    read_only: bool = False
+    groups: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The pipe as the front leaves it: lines the real server must see first, the start of an unfinished line, and the ids of
+    requests that were answered already, whose second answer must not reach the client.
+    """
+
+    input_fd: int
+    output_fd: int
+    lines: tuple[bytes, ...]
+    rest: bytes
+    answered: frozenset[Any]
+    closed: bool
+
+
+class Snapshot:
+    """What the real server answers, by method, for one variant of the settings."""
+
+    def __init__(self, document: Mapping[str, Any], variant: Variant) -> None:
+        self._document = document
+        self._variant = variant
+
+    def answer(self, message: Mapping[str, Any]) -> str | None:
+        """The result for a request as JSON text, or None for what only the real server can answer."""
+        method, params = message.get("method"), message.get("params") or {}
+        if not isinstance(params, dict) or not isinstance(message.get("id"), str | int):
+            return None
+        meta = params.get("_meta") or {}
+        if method == "initialize":
+            found = self._document["initialize"].get(params.get("protocolVersion"))
+        elif method == "server/discover":
+            found = self._document["discover"].get(meta.get(VERSION_KEY))
+        elif method == "tools/list" and not params.get("cursor"):
+            tail = self._document["list_tail"].get(meta.get(VERSION_KEY, ""))
+            found = None if tail is None else self._tools() + tail
+        else:
+            found = None
+        return found if isinstance(found, str) else None
+
+    def _tools(self) -> str:
+        shown = (t for t in self._document["tools"] if self._offered(t))
+        return '{"tools":[' + ",".join(t["own" if self._variant.write_own else "json"] for t in shown)
+
+    def _offered(self, tool: Mapping[str, Any]) -> bool:
+        variant = self._variant
+        if variant.pinned and tool["group"] == "projects":
+            return False
+        if variant.read_only and tool["writes"]:
+            return False
+        return variant.groups is None or tool["group"] in variant.groups
+
+
+@dataclass
+class Front:
+    """Reads requests, answers what the snapshot knows, keeps the rest, until `ready` says that the real server can be handed the pipe."""
+
+    snapshot: Snapshot
+    input_fd: int
+    output_fd: int
+    lines: list[bytes] = field(default_factory=list)
+    answered: set[Any] = field(default_factory=set)
+    rest: bytes = b""
+
+    def run(self, ready_fd: int) -> Handover:
+        """Serve until something can be read from `ready_fd` or the client closes its end."""
+        closed = False
+        while not closed:
+            readable, _, _ = select.select([self.input_fd, ready_fd], [], [])
+            if self.input_fd in readable:
+                data = os.read(self.input_fd, 1 << 16)
+                closed = not data
+                *whole, self.rest = (self.rest + data).split(b"\n")
+                for line in whole:
+                    self._handle(line)
+            if ready_fd in readable:
+                break
+        return Handover(self.input_fd, self.output_fd, tuple(self.lines), self.rest, frozenset(self.answered), closed)
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        answer = self.snapshot.answer(message) if isinstance(message, dict) else None
+        if answer is None or message is None:
+            self.lines.append(line)
+            return
+        head = f'{{"jsonrpc":"2.0","id":{json.dumps(message["id"], ensure_ascii=False)},"result":'
+        _write_all(self.output_fd, (head + answer + "}\n").encode())
+        if message["method"] == "initialize":
+            # The real server must see the handshake too; its own answer to it is dropped.
+            self.lines.append(line)
+            self.answered.add(message["id"])
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Handover], None]]) -> bool:
+    """Serve stdio with the front before the real server; False, with nothing read, where no snapshot fits.
+
+    `load` imports the real server, in a thread; what it returns is run with the pipe.
+    """
+    snapshot = fitting_snapshot(arguments, os.environ, Path.cwd())
+    if snapshot is None:
+        return False
+    input_fd, output_fd = _take_standard_streams()
+    ready_read, ready_write = os.pipe()
+    loaded: list[Callable[[Handover], None]] = []
+    failed: list[BaseException] = []
+
+    def load_in_thread() -> None:
+        try:
+            loaded.append(load())
+        except BaseException as exc:  # noqa: BLE001 - carried to the main thread, which raises it
+            failed.append(exc)
+        os.write(ready_write, b".")
+
+    sys.setswitchinterval(0.0005)  # the import would else keep the interpreter from answering for 5 ms at a time
+    threading.Thread(target=load_in_thread, daemon=True).start()
+    handover = Front(snapshot, input_fd, output_fd).run(ready_read)
+    if not loaded and not failed:
+        os.read(ready_read, 1)
+    sys.setswitchinterval(0.005)
+    if failed:
+        raise failed[0]
+    loaded[0](handover)
+    return True
+
+
+def _take_standard_streams() -> tuple[int, int]:
+    """The pipe under new descriptors; 0 reads nothing and 1 goes to stderr, so that nothing strays into the protocol."""
+    input_fd, output_fd = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return input_fd, output_fd
+
+
+def fitting_snapshot(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Snapshot | None:
+    """The snapshot for this command line and environment, or None where there is none or it cannot be told."""
+    if sys.platform == "win32":
+        return None  # select() does not wait for pipes there
+    try:
+        variant = read_variant(arguments, env, cwd)
+        document = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if variant is None or document["sdk"] != _sdk_version():
+        return None
+    return Snapshot(document, variant)
+
+
+def _sdk_version() -> str | None:
+    """The version of the installed SDK by its folder's name: asking importlib.metadata takes longer than all of the front."""
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith("mcp-") and name.endswith(".dist-info"):
+                return name[4:-10]
+    return None
+
+
+# Options of `serve` that change no answer, and whether they take a value.
+_PLAIN_OPTIONS = {"--local": False, "--cloud": False, "--api-key-file": True, "--data-dir": True}
+
+
+def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Variant | None:
+    """The variant that the settings lead to, or None where the front cannot tell or there is no key (the real server says so)."""
+    flags = _read_flags(arguments)
+    if flags is None:
+        return None
+    document = _read_file(flags.get("--config"), env, cwd)
+
+    def setting(section: str, key: str) -> Any:
+        return env.get(f"{PREFIX}{section}_{key}".upper(), (document.get(section) or {}).get(key))
+
+    local = flags.get("--local") or (
+        "--cloud" not in flags and str(setting("local", "enabled")).lower() in ("true", "1", "yes", "on")
+    )
+    key = (
+        env.get("NEON_API_KEY")
+        or flags.get("--api-key-file")
+        or setting("neon", "api_key")
+        or setting("neon", "api_key_file")
+    )
+    if not local and not key:
+        return None
+    return Variant(
+        write_own=setting("policy", "write") == "own",
+        pinned=bool(flags.get("--project-id") or setting("neon", "project_id")),
+    )
+
+
+def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
+    """The options of `serve` by name; None for any that is not known here."""
+    flags: dict[str, Any] = {}
+    rest: Iterator[str] = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name in ("--project-id", "--config") or _PLAIN_OPTIONS.get(name):
+            flags[name] = value if equals else next(rest, "")
+            if not flags[name]:
+                return None
+        elif name in _PLAIN_OPTIONS and not equals:
+            flags[name] = True
+        else:
+            return None
+    return flags
+
+
+def _read_file(named: str | None, env: Mapping[str, str], cwd: Path) -> dict[str, Any]:
+    """The configuration file in force as it stands; the search is that of `config.load`."""
+    home = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    if sys.platform == "darwin":
+        home = Path.home() / "Library" / "Application Support"
+    for path in [Path(named)] if named else [cwd / "neon-branch-mcp.toml", home / "neon-branch-mcp" / "config.toml"]:
+        if path.is_file():
+            import tomllib  # only where there is a file: the front's start is counted in milliseconds
+
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+    if named:
+        raise FileNotFoundError(named)
+    return {}

@@ -1,0 +1,187 @@
+"""ToolSpec → MCP tool, through one function: arguments → caller's rights → audit → run → result or error as text.
+
+Everything an agent does passes `ServedTool.run`. It is the one place where our errors become what a model reads.
+"""
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import func_metadata
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import PrivateAttr, TypeAdapter, ValidationError
+
+from . import __version__
+from .app import App, Caller
+from .audit import Outcome, Token
+from .errors import InternalError, NeonBranchError, Refused, SqlError, TimedOut
+from .tools.catalogue import TOOLS
+from .tools.context import ToolContext
+from .tools.schemas import input_schema, output_schema
+from .tools.spec import ToolSpec, hints
+
+log = logging.getLogger(__name__)
+
+INSTRUCTIONS = (
+    "Neon database branches for agents. The default branch is read-only: create_branch first, work there "
+    "(run_sql, apply_migration), verify, hand over get_connection_string, delete_branch at the end."
+)
+
+CallerOf = Callable[[Context[Any, Any]], Caller]
+"""Who makes a request; the transport knows."""
+
+
+class ServedTool(Tool):
+    """An SDK tool that runs a ToolSpec. Results carry text and structured content, each complete; errors carry text only."""
+
+    _spec: ToolSpec = PrivateAttr()
+    _app: App = PrivateAttr()
+    _caller_of: CallerOf = PrivateAttr()
+    _result: TypeAdapter[Any] = PrivateAttr()
+
+    @classmethod
+    def serve(cls, spec: ToolSpec, app: App, caller_of: CallerOf) -> "ServedTool":
+        """The tool for one row of the table."""
+        metadata = func_metadata(spec.run, skip_names=["ctx"], structured_output=False)
+        metadata.arg_model.model_config["extra"] = "forbid"
+        metadata.arg_model.model_rebuild(force=True)
+        result = spec.run.__annotations__["return"]
+        metadata.output_schema = output_schema(result)
+        hint = hints(spec, app.config.policy)
+        tool = cls(
+            fn=spec.run,
+            name=spec.name,
+            title=spec.title,
+            description=_description(spec),
+            parameters=input_schema(metadata.arg_model.model_json_schema()),
+            fn_metadata=metadata,
+            is_async=True,
+            annotations=ToolAnnotations(
+                read_only_hint=hint.read_only,
+                destructive_hint=hint.destructive,
+                idempotent_hint=hint.idempotent,
+                open_world_hint=hint.open_world,
+            ),
+        )
+        tool._spec, tool._app, tool._caller_of, tool._result = spec, app, caller_of, TypeAdapter(result)
+        return tool
+
+    async def run(
+        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
+    ) -> CallToolResult:
+        """One call, from raw arguments to what the client gets. Raises nothing but cancellation."""
+        caller = self._caller_of(context)
+        ctx = ToolContext(self._app, caller, self.name, _progress(context))
+        started = time.monotonic()
+        try:
+            caller.check_tool(self.name, writes=self._spec.writes)
+            result = await self._run_in_time(ctx, self._arguments(arguments))
+        except NeonBranchError as exc:
+            error = exc
+        except anyio.get_cancelled_exc_class():
+            await self._record(ctx, Outcome("cancelled"), started)
+            raise
+        except Exception:
+            error = InternalError(uuid.uuid4().hex[:12])
+            log.exception("Internal error %s in %s", error.error_id, self.name)
+        else:
+            await self._record(ctx, Outcome(rows=ctx.facts.rows), started)
+            return self._answer(result)
+        await self._record(ctx, _outcome(error), started)
+        return CallToolResult(content=[TextContent(type="text", text=error.render())], is_error=True)
+
+    async def _record(self, ctx: ToolContext, outcome: Outcome, started: float) -> None:
+        token = ctx.facts.begun or Token(uuid.uuid4().hex[:12], ctx.entry("read"), started, recorded=False)
+        await self._app.audit.end(token, outcome)
+
+    async def _run_in_time(self, ctx: ToolContext, values: dict[str, Any]) -> Any:
+        limit = self._app.config.sql.call_timeout
+        with anyio.move_on_after(limit) as scope:
+            return await self._spec.run(ctx, **values)
+        if scope.cancelled_caught:
+            raise TimedOut(f"{self.name} did not end within {limit:g} s (sql.call_timeout) and was cancelled.")
+        raise AssertionError("unreachable: the scope ends by returning, raising or being cancelled")
+
+    def _arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The typed arguments. Raises Refused naming what is wrong, without repeating values."""
+        try:
+            return self.fn_metadata.validate_arguments(arguments)
+        except ValidationError as exc:
+            known = ", ".join(self.fn_metadata.arg_model.model_fields)
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: "
+                + ("unknown argument" if e["type"] == "extra_forbidden" else e["msg"].lower())
+                for e in exc.errors(include_url=False, include_input=False)
+            )
+            raise Refused(
+                f"{self.name} was not run: {problems}.", rule="arguments", remedy=f"Its arguments are: {known}."
+            ) from None
+
+    def _answer(self, result: Any) -> CallToolResult:
+        structured = self._result.dump_python(result, mode="json")
+        text = (
+            self._spec.text(result)
+            if self._spec.text
+            else json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
+        )
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
+
+
+def _outcome(error: NeonBranchError) -> Outcome:
+    return Outcome(
+        result=error.code,
+        rule=error.rule if isinstance(error, Refused) else "",
+        sqlstate=(error.fields.sqlstate or "") if isinstance(error, SqlError) else "",
+    )
+
+
+def _description(spec: ToolSpec) -> str:
+    return " ".join((spec.run.__doc__ or "").split())
+
+
+def _progress(context: Context[Any, Any]) -> Callable[[str], Any]:
+    count = 0
+
+    async def report(message: str) -> None:
+        nonlocal count
+        count += 1
+        await context.report_progress(count, message=message)
+
+    return report
+
+
+def session_caller(base: Caller) -> CallerOf:
+    """For a transport with one caller (stdio): `base`, with the client's name once it is known."""
+
+    def caller_of(context: Context[Any, Any]) -> Caller:
+        params = context.session.client_params
+        client = f"{params.client_info.name} {params.client_info.version}" if params else base.client
+        return Caller(client, base.session, base.credential, base.name, base.project_id, base.read_only, base.tools)
+
+    return caller_of
+
+
+def served_tools(app: App) -> list[ToolSpec]:
+    """The rows this server offers: list_projects goes where a project is pinned."""
+    pinned = app.config.neon.project_id is not None
+    return [spec for spec in TOOLS if not (pinned and spec.group == "projects")]
+
+
+def build_server(app: App, caller_of: CallerOf) -> MCPServer:
+    """The MCP server over `app`; nothing is opened until a tool is called."""
+    return MCPServer(
+        name="neon-branch-mcp",
+        title="Neon branches",
+        version=__version__,
+        instructions=INSTRUCTIONS,
+        tools=[ServedTool.serve(spec, app, caller_of) for spec in served_tools(app)],
+        subscriptions=False,
+        log_level="WARNING",
+    )

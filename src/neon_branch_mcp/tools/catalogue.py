@@ -1,0 +1,12 @@
+"""All tools, as one table."""
+
+from . import branches, migrations, projects, schema, sql
+from .spec import ToolSpec
+
+TOOLS: tuple[ToolSpec, ...] = (
+    *branches.SPECS,
+    *sql.SPECS,
+    *schema.SPECS,
+    *migrations.SPECS,
+    *projects.SPECS,
+)

@@ -1,0 +1,62 @@
+"""The JSON schemas that clients see: what pydantic makes, without what costs tokens and says nothing."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+Json = dict[str, Any]
+
+
+def input_schema(schema: Json) -> Json:
+    """An argument schema without titles, defaults and "or null": a missing argument and null mean the same here."""
+    properties = {name: _argument(prop) for name, prop in schema.get("properties", {}).items()}
+    lean: Json = {"type": "object", "properties": properties, "additionalProperties": False}
+    if "required" in schema:
+        lean["required"] = schema["required"]
+    if "$defs" in schema:
+        lean["$defs"] = {name: _untitled(value) for name, value in schema["$defs"].items()}
+    return lean
+
+
+def _argument(prop: Json) -> Json:
+    lean = _untitled({k: v for k, v in prop.items() if k != "default"})
+    arms = [arm for arm in lean.pop("anyOf", []) if arm != {"type": "null"}]
+    if len(arms) == 1:
+        return {**arms[0], **lean}
+    return {**lean, "anyOf": arms} if arms else lean
+
+
+def _untitled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _untitled(v) for k, v in value.items() if k != "title" or not isinstance(v, str)}
+    return [_untitled(v) for v in value] if isinstance(value, list) else value
+
+
+def output_schema(result: type[Any]) -> Json:
+    """The shape of a result in the fewest tokens: the names of its fields and of the fields one level below, with their types."""
+    schema = TypeAdapter(result).json_schema(mode="serialization")
+    defs = schema.get("$defs", {})
+    shape = _shape(schema, defs, depth=0)
+    return {**shape, "required": list(shape["properties"])}
+
+
+def _shape(schema: Json, defs: Json, depth: int) -> Json:
+    if "$ref" in schema:
+        return _shape(defs[schema["$ref"].rpartition("/")[2]], defs, depth)
+    arms = [a for a in schema.get("anyOf", ()) if a != {"type": "null"}]
+    if arms and len(arms) < len(schema["anyOf"]):
+        # Which of the alternatives it is matters less than that it may be absent.
+        inner = _shape(arms[0], defs, depth) if len(arms) == 1 else {}
+        return {**inner, "type": [inner["type"], "null"]} if isinstance(inner.get("type"), str) else {}
+    if schema.get("type") == "object" and "properties" in schema:
+        if depth >= 2:
+            return {"type": "object"}
+        return {
+            "type": "object",
+            "properties": {k: _shape(v, defs, depth + 1) for k, v in schema["properties"].items()},
+        }
+    if schema.get("type") == "array":
+        items = schema.get("items")
+        inner = _shape(items, defs, depth) if isinstance(items, dict) and items else {}
+        return {"type": "array", "items": inner} if inner else {"type": "array"}
+    return {k: v for k, v in schema.items() if k == "type"}
