@@ -1,0 +1,165 @@
+"""One table of the base against its counterpart on the branch: which column is which, and the comparison of their rows."""
+
+from dataclasses import dataclass, field
+
+from ..errors import NeonBranchError, TimedOut
+from .canonical import INTEGERS, Canonical, canonical
+from .compare import Comparison, Difference, Operand, compare
+from .fingerprint import Buckets, hash_buckets, range_buckets
+from .verify_catalogue import Catalogue, DataTable, TableColumn, quoted
+from .verify_side import SideRun, both
+
+SMALL = 2**62
+
+
+@dataclass(frozen=True)
+class ColumnPair:
+    """A column of the base and the column of the branch that stands for it."""
+
+    base: TableColumn
+    branch: TableColumn
+    how: Canonical
+
+    @property
+    def renamed(self) -> bool:
+        """Known by the catalogue to be the same column under another name."""
+        return self.base.name != self.branch.name
+
+
+@dataclass(frozen=True)
+class TablePair:
+    """A table of the base, its counterpart on the branch if it has one, and what became of each stored column."""
+
+    base: DataTable
+    branch: DataTable | None
+    pairs: tuple[ColumnPair, ...] = ()
+    gone: tuple[TableColumn, ...] = ()
+
+
+@dataclass
+class TableOutcome:
+    """What was measured about a table. `difference` is None where it could not be compared; `failure` then says why."""
+
+    tables: TablePair
+    difference: Difference | None = None
+    rows_base: int | None = None
+    non_null: dict[str, int] = field(default_factory=dict)
+    failure: str = ""
+
+
+def pair_tables(base: Catalogue, branch: Catalogue, *, shared: bool) -> list[TablePair]:
+    """Each table of the base with its counterpart: by name, else, where both sides are physical copies (`shared`), by oid.
+
+    A name that exists on both sides always wins: two columns that swapped names are compared by name, and differ.
+    """
+    return [_pair(table, _counterpart(table, base, branch, shared), shared) for table in base.tables]
+
+
+def _counterpart(table: DataTable, base: Catalogue, branch: Catalogue, shared: bool) -> DataTable | None:
+    if (same := branch.named(table.schema, table.name)) is not None:
+        return same
+    moved = branch.numbered(table.oid) if shared else None
+    return moved if moved is not None and base.named(moved.schema, moved.name) is None else None
+
+
+def _pair(base: DataTable, branch: DataTable | None, shared: bool) -> TablePair:
+    if branch is None:
+        return TablePair(base, None, gone=base.stored)
+    names = {c.name for c in base.columns}
+    by_number = (
+        {c.number: c for c in branch.columns if c.name not in names} if shared and base.oid == branch.oid else {}
+    )
+    pairs, gone = [], []
+    for column in base.stored:
+        other = branch.column(column.name) or by_number.get(column.number)
+        if other is None:
+            gone.append(column)
+        else:
+            pairs.append(ColumnPair(column, other, canonical(column.type, other.type)))
+    return TablePair(base, branch, tuple(pairs), tuple(gone))
+
+
+def filled(forms: tuple[str, ...], column: str, alias: str = "t") -> tuple[str, ...]:
+    """Canonical expressions over the column of that name."""
+    return tuple(form.replace("{c}", f"{alias}.{quoted(column)}") for form in forms)
+
+
+def operand(table: DataTable, columns: list[tuple[TableColumn, tuple[str, ...]]], leading: str = "") -> Operand:
+    """The side of a comparison that reads these columns of `table`, each in its canonical forms."""
+    return Operand(
+        table.from_sql,
+        tuple(filled(forms, column.name) for column, forms in columns),
+        tuple(f"t.{quoted(column.name)}::pg_catalog.text" for column, _ in columns),
+        f"t.{quoted(leading)}" if leading else "",
+    )
+
+
+async def measure(base: SideRun, branch: SideRun, tables: TablePair, seed: int) -> TableOutcome:
+    """The outcome for one table. What fails for this table alone (a lock, a right, a policy) is its outcome, not an error.
+
+    Raises TimedOut at the deadline.
+    """
+    outcome = TableOutcome(tables)
+    try:
+        async with base.savepoint(), branch.savepoint():
+            if tables.branch is not None and tables.pairs:
+                what = await comparison(base, branch, tables, seed)
+                outcome.difference = await compare(base, branch, what)
+                outcome.rows_base = outcome.difference.rows_base
+            if tables.gone or tables.branch is None:
+                await _count_gone(base, outcome)
+    except TimedOut:
+        raise
+    except NeonBranchError as exc:
+        outcome.failure = exc.message
+    return outcome
+
+
+async def _count_gone(base: SideRun, outcome: TableOutcome) -> None:
+    table, gone = outcome.tables.base, outcome.tables.gone
+    counts = ", ".join(["count(*)", *(f"count(t.{quoted(c.name)})" for c in gone)])
+    total, *non_null = await base.one(f"SELECT {counts} FROM {table.from_sql}")
+    outcome.rows_base = total
+    outcome.non_null = {c.name: n for c, n in zip(gone, non_null, strict=True)}
+
+
+async def comparison(base: SideRun, branch: SideRun, tables: TablePair, seed: int) -> Comparison:
+    """How to compare the common columns of two tables: paired by the base's key where the branch still has its columns."""
+    assert tables.branch is not None
+    names = tuple(p.base.name for p in tables.pairs)
+    key = tuple(names.index(k) for k in tables.base.key) if set(tables.base.key) <= set(names) else ()
+    rows = max(_rows(tables.base), _rows(tables.branch))
+    buckets, leading = hash_buckets(rows), ("", "")
+    if key and {tables.pairs[key[0]].base.type.builtin, tables.pairs[key[0]].branch.type.builtin} <= INTEGERS:
+        first = tables.pairs[key[0]]
+        found = await _ranges(base, branch, tables.base, tables.branch, first, rows)
+        if found is not None:
+            buckets, leading = found, (first.base.name, first.branch.name)
+    return Comparison(
+        tables.base.label,
+        names,
+        operand(tables.base, [(p.base, p.how.base) for p in tables.pairs], leading[0]),
+        operand(tables.branch, [(p.branch, p.how.branch) for p in tables.pairs], leading[1]),
+        key,
+        buckets,
+        seed,
+    )
+
+
+def _rows(table: DataTable) -> int:
+    return table.estimate if table.estimate > 0 else table.bytes // 64
+
+
+async def _ranges(
+    base: SideRun, branch: SideRun, left: DataTable, right: DataTable, first: ColumnPair, rows: int
+) -> Buckets | None:
+    def ends(table: DataTable, name: str) -> str:
+        return (
+            f"SELECT min({quoted(name)})::pg_catalog.int8, max({quoted(name)})::pg_catalog.int8 FROM {table.from_sql}"
+        )
+
+    found = await both(base.one(ends(left, first.base.name)), branch.one(ends(right, first.branch.name)))
+    lows, highs = [lo for lo, _ in found if lo is not None], [hi for _, hi in found if hi is not None]
+    if not lows or min(lows) < -SMALL or max(highs) > SMALL:
+        return None
+    return range_buckets(rows, min(lows), max(highs))
