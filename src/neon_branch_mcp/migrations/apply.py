@@ -7,7 +7,7 @@ what is left, and that is nothing wherever the script was one transaction.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from ..errors import NeonBranchError, SqlError, SqlFields, SqlPosition, TimedOut
 from ..postgres.errors import translate, translating
 from ..postgres.target import Target
 from .ledger import LedgerEntry, conflict, find, record
+from .measure import measure
 from .plan import Group, Plan, PlannedStatement, plan
 from .report import Failure, MigrationReport, State, verdict_of
 from .trace import Tracer
@@ -91,7 +92,9 @@ async def apply(
             await _alone(migrating, watcher, request)
             if (entry := await find(migrating, name)) is not None and entry.state == "applied":
                 return _already(request, entry)
-        return await _Run(request, migrating, watcher, Tracer(migrating, watcher)).run()
+            await _watch_settings(watcher)
+            measured = await measure(watcher, planned)
+        return await _Run(request, migrating, watcher, Tracer(migrating, watcher, measured)).run()
 
 
 async def _settings(conn: AsyncConnection[Any], request: Request) -> None:
@@ -104,6 +107,12 @@ async def _settings(conn: AsyncConnection[Any], request: Request) -> None:
     pairs = [part for pair in settings.items() for part in pair]
     calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
     await conn.execute(f"SELECT {calls}", pairs)
+
+
+async def _watch_settings(conn: AsyncConnection[Any]) -> None:
+    """The watch never waits long for what the migration holds, and never takes rows that a policy hides for rows that are not there."""
+    settings = "set_config('lock_timeout', '200ms', false), set_config('row_security', 'off', false)"
+    await conn.execute(f"SELECT {settings}, set_config('statement_timeout', '20s', false)")
 
 
 async def _alone(conn: AsyncConnection[Any], watcher: AsyncConnection[Any], request: Request) -> None:
@@ -152,6 +161,15 @@ class _Stopped(Exception):
         super().__init__()
         self.statement = statement
         self.blockers = blockers
+
+
+@contextlib.contextmanager
+def _stopping_at(statement: PlannedStatement) -> Iterator[None]:
+    """What goes wrong while measuring (the connection is lost, say) is told with the statement that was measured."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        raise _Stopped(statement, []) from exc
 
 
 @dataclass
@@ -229,7 +247,8 @@ class _Run:
         """Deferred constraints and triggers run now, where they are seen, and in a dry run too; COMMIT would run them next."""
         started = time.perf_counter()
         await self._send(final, "SET CONSTRAINTS ALL IMMEDIATE")
-        await self.tracer.after(final, started)
+        with _stopping_at(final):
+            await self.tracer.after(final, started)
 
     async def _dry_run(self) -> MigrationReport:
         """Everything in one transaction that is rolled back; what Postgres refuses there is left out, and said."""
@@ -251,9 +270,12 @@ class _Run:
         return report
 
     async def _statement(self, statement: PlannedStatement) -> None:
+        with _stopping_at(statement):
+            await self.tracer.before(statement)
         started = time.perf_counter()
         await self._send(statement, statement.text)
-        await self.tracer.after(statement, started)
+        with _stopping_at(statement):
+            await self.tracer.after(statement, started)
 
     async def _lone(self, statement: PlannedStatement) -> None:
         await self._send(statement, statement.text)
@@ -325,23 +347,22 @@ class _Run:
         return type(error)(f"{where} {error.message}{holder} State: {left}")
 
     def _report(self, state: State, notes: Sequence[str] = (), failure: Failure | None = None) -> MigrationReport:
-        request, tracer = self.request, self.tracer
-        losses = tuple(tracer.losses)
+        request, found, now = self.request, self.tracer.evidence(), time.perf_counter()
         return MigrationReport(
             name=request.name,
             version=request.version,
             branch=request.target.branch_name,
             database=request.target.database,
-            verdict=verdict_of(losses, (), failure),
+            verdict=verdict_of(found.losses, (), failure),
             applied=state == "applied",
             state=state,
             statements=len(request.plan.statements),
             grouping=request.plan.grouping,
-            seconds=round(time.perf_counter() - self.started, 3),
-            data_loss=losses,
-            locks=tracer.locks(),
-            rewrites=tuple(tracer.rewrites),
-            scans=tuple(tracer.scans),
+            seconds=round(now - self.started, 3),
+            data_loss=tuple(found.losses),
+            locks=tuple(h.told(now) for h in found.locks),
+            rewrites=tuple(found.rewrites),
+            scans=tuple(found.scans),
             advice=(),
             schema_diff="",
             checksum=request.plan.checksum,

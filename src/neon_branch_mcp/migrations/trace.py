@@ -6,18 +6,19 @@ the name of what was dropped.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from .losses import Judge
+from .measure import Counted, Measured, may_lose
 from .plan import PlannedStatement
 from .queries import query
+from .relations import Before, Change, Now, Seen, Step
 from .report import DataLoss, LockHeld, Rewrite, Scan
-
-Columns = Mapping[str, tuple[str, str]]
 
 STRENGTH = {
     "ShareUpdateExclusiveLock": (1, "other schema changes"),
@@ -30,73 +31,19 @@ STRENGTH = {
 QUIET = frozenset(
     {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
 )
+# A statement that changes the schema: what it reads is what it has to check or copy.
+DDL = ("create", "alter", "drop", "cluster", "reindex", "refresh", "do", "call")
 
 
-@dataclass(frozen=True)
-class Before:
-    """A relation as it was before the transaction."""
-
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    filenode: int | None
-    estimate: int | None
-    root: int | None
-    table_oid: int | None
-    columns: Columns | None
-
-    @property
-    def label(self) -> str:
-        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
-
-    @property
-    def holds_rows(self) -> bool:
-        return self.kind in ("r", "p")
-
-    @property
-    def is_index(self) -> bool:
-        return self.kind in ("i", "I")
-
-
-@dataclass(frozen=True)
-class Now:
-    """A relation as the migrating transaction sees it after a statement; not `present` when it was dropped."""
-
-    oid: int
-    modes: list[str]
-    present: bool
-    filenode: int | None
-    read: int
-    inserted: int
-    updated: int
-    deleted: int
-    columns: Columns | None
+def strength(mode: str) -> int:
+    """How strong a lock is, from 0 (RowExclusive and weaker) to 5."""
+    return STRENGTH.get(mode, (0, ""))[0]
 
 
 @dataclass
-class _Seen:
-    """What is known so far of one relation, within one transaction."""
+class Held:
+    """A lock from when its statement was sent to the end of the transaction (perf_counter)."""
 
-    strength: int = 0
-    filenode: int | None = None
-    read: int = 0
-    updated: int = 0
-    deleted: int = 0
-    present: bool = True
-    columns: Columns | None = None
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A table's rows before the migration, and of each column the values that were not NULL."""
-
-    rows: int
-    columns: Mapping[str, int]
-
-
-@dataclass
-class _Held:
     statement: int
     relation: str
     mode: str
@@ -104,49 +51,94 @@ class _Held:
     until: float | None = None
     sampled: bool = False
 
+    def told(self, now: float) -> LockHeld:
+        ms = round(((self.until or now) - self.since) * 1000, 1)
+        blocks = STRENGTH[self.mode][1]
+        return LockHeld(self.statement, self.relation, self.mode.removesuffix("Lock"), blocks, ms, self.sampled)
+
 
 @dataclass
-class Tracer:
-    """Gathers the evidence of one migration. `counted` holds what was counted before it began, by oid."""
+class Evidence:
+    """What one transaction, or the whole script, did."""
 
-    migrating: AsyncConnection[Any]
-    watching: AsyncConnection[Any]
-    counted: Mapping[int, Counted] = field(default_factory=dict)
     losses: list[DataLoss] = field(default_factory=list)
     rewrites: list[Rewrite] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
-    _before: dict[int, Before] = field(default_factory=dict)
-    _new: set[int] = field(default_factory=set)
-    _seen: dict[int, _Seen] = field(default_factory=dict)
-    _held: dict[int, _Held] = field(default_factory=dict)
-    _ended: list[_Held] = field(default_factory=list)
-    _base: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    _kept: tuple[int, int, int] = (0, 0, 0)
+    locks: list[Held] = field(default_factory=list)
+
+    def take(self, other: "Evidence") -> None:
+        self.losses += other.losses
+        self.rewrites += other.rewrites
+        self.scans += other.scans
+
+
+class Tracer:
+    """Gathers the evidence of one script, transaction by transaction."""
+
+    def __init__(self, migrating: AsyncConnection[Any], watching: AsyncConnection[Any], measured: Measured) -> None:
+        self.migrating = migrating
+        self.watching = watching
+        self.measured = measured
+        self.times: list[Step] = []
+        self.new: set[int] = set()
+        self._judge = Judge(migrating, watching, measured)
+        self._whole = Evidence()
+        self._bases: dict[int, tuple[Counted, bool]] = {oid: (c, False) for oid, c in measured.tables.items()}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._open = Evidence()
+        self._before: dict[int, Before] = {}
+        self._seen: dict[int, Seen] = {}
+        self._held: dict[int, Held] = {}
+        self._counters: dict[int, tuple[int, int, int, int]] = {}
 
     async def begin_transaction(self) -> None:
         """Call it before BEGIN."""
-        counters = await self.migrating.execute(query("counters"), prepare=False)
-        self._base = {oid: (read, updated, deleted) for oid, read, updated, deleted in await counters.fetchall()}
+        self._forget()
+        rows = await self.migrating.execute(query("counters"), prepare=False)
+        self._counters = {oid: (r, i, u, d) for oid, r, i, u, d in await rows.fetchall()}
+
+    async def before(self, statement: PlannedStatement) -> None:
+        """Call it before a statement: what it may overwrite is counted anew where the script itself changed it since."""
+        if self._seen and may_lose(statement, self.measured.functions):
+            await self._judge.refresh((self._before[oid], seen) for oid, seen in self._seen.items())
+            await self._leave_out_own_reading()
 
     async def after(self, statement: PlannedStatement, started: float) -> None:
         """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction."""
+        step = Step(statement, started, (time.perf_counter() - started) * 1000)
+        self.times.append(step)
         if statement.kind in QUIET:
             return
-        ms = (time.perf_counter() - started) * 1000
         async with self.migrating.cursor(row_factory=class_row(Now)) as cur:
-            await cur.execute(query("trace"), {"known": list(self._new)}, prepare=False)
+            await cur.execute(query("trace"), {"known": list(self.new)}, prepare=False)
             rows = await cur.fetchall()
         await self._look_up(row.oid for row in rows if row.oid not in self._before)
-        old = [(self._before[row.oid], row) for row in rows if row.oid in self._before]
-        step = _Step(statement, started, ms)
-        for before, now in old:
-            self._compare(step, before, now)
-        self.losses += step.losses()
-        self.rewrites += step.rewrites()
-        self.scans += step.scans()
+        changes = [
+            Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before
+        ]
+        self._take_locks(step, changes)
+        self._open.rewrites += _rewrites(step, changes)
+        if statement.kind.startswith(DDL):
+            self._open.scans += [
+                Scan(statement.index, c.before.label, c.read) for c in changes if c.read > 0 and c.before.kind in "rm"
+            ]
+        self._open.losses += await self._judge.losses(step, changes)
+        for change in changes:
+            _remember(change)
+        await self._leave_out_own_reading()
+
+    async def _leave_out_own_reading(self) -> None:
+        if self._judge.read:
+            asked = "SELECT o::int8, pg_catalog.pg_stat_get_xact_tuples_returned(o) FROM pg_catalog.unnest(%s::oid[]) o"
+            rows = await self.migrating.execute(asked, [list(self._judge.read)], prepare=False)
+            for oid, read in await rows.fetchall():
+                self._seen[oid].read = read
+            self._judge.read.clear()
 
     async def _look_up(self, oids: Iterable[int]) -> None:
-        asked = [oid for oid in oids if oid not in self._new]
+        asked = [oid for oid in oids if oid not in self.new]
         if not asked:
             return
         async with self.watching.cursor(row_factory=class_row(Before)) as cur:
@@ -154,161 +146,71 @@ class Tracer:
             found = {row.oid: row for row in await cur.fetchall()}
         # The ledger is ours, not the migration's.
         self._before |= {oid: b for oid, b in found.items() if b.schema != "neon_branch_mcp"}
-        self._new |= {oid for oid in asked if oid not in self._before}
+        self.new |= {oid for oid in asked if oid not in self._before}
 
-    def _compare(self, step: "_Step", before: Before, now: Now) -> None:
-        if (seen := self._seen.get(before.oid)) is None:
-            read, updated, deleted = self._base.get(before.oid, (0, 0, 0))
-            seen = _Seen(0, before.filenode, read, updated, deleted, columns=before.columns)
-            self._seen[before.oid] = seen
-        self._compare_lock(step, before, now, seen)
-        if not now.present:
-            if seen.present:
-                step.dropped.append((before, self.counted.get(before.oid)))
-        elif now.filenode != seen.filenode and before.filenode is not None:
-            step.renewed.append((before, now.read > seen.read, self.counted.get(before.oid)))
-        if now.columns is not None and seen.columns is not None and now.present:
-            step.compare_columns(before, seen.columns, now.columns, self.counted.get(before.oid))
-        if before.holds_rows:
-            step.count(before, now.read - seen.read, now.updated - seen.updated, now.deleted - seen.deleted)
-        seen.present, seen.filenode = now.present, now.filenode
-        seen.columns = now.columns or seen.columns
-        seen.read, seen.updated, seen.deleted = now.read, now.updated, now.deleted
+    def _seen_of(self, oid: int) -> Seen:
+        if oid not in self._seen:
+            before = self._before[oid]
+            base, stale = self._bases.get(oid, (None, False))
+            counters = self._counters.get(oid, (0, 0, 0, 0))
+            self._seen[oid] = Seen(before.filenode, before.columns, *counters, base=base, stale=stale)
+        return self._seen[oid]
 
-    def _compare_lock(self, step: "_Step", before: Before, now: Now, seen: _Seen) -> None:
-        mode = max(now.modes, key=lambda m: STRENGTH.get(m, (0, ""))[0])
-        strength = STRENGTH.get(mode, (0, ""))[0]
-        if strength > seen.strength and before.kind in "rpmvfiI" and before.schema != "pg_toast":
-            self._held[before.oid] = _Held(step.statement.index, before.label, mode, step.started)
-            seen.strength = strength
+    def _take_locks(self, step: Step, changes: Sequence[Change]) -> None:
+        for c in changes:
+            mode = max(c.now.modes, key=strength)
+            if strength(mode) > c.seen.strength and c.before.kind in "rpmvfiI" and c.before.schema != "pg_toast":
+                self._held[c.before.oid] = Held(step.statement.index, c.before.label, mode, step.started)
+                c.seen.strength = strength(mode)
 
     def end_transaction(self, *, kept: bool) -> None:
-        """Locks end here: fix how long each was held, and start anew. Where nothing was `kept`, nothing was lost or rewritten."""
-        if kept:
-            self._kept = (len(self.losses), len(self.rewrites), len(self.scans))
-        else:
-            del self.losses[self._kept[0] :], self.rewrites[self._kept[1] :], self.scans[self._kept[2] :]
+        """Locks end here: fix how long each was held. Where nothing was `kept`, nothing was lost or rewritten."""
         now = time.perf_counter()
         for held in self._telling():
             held.until = now
-            self._ended.append(held)
-        self._held, self._seen, self._before = {}, {}, {}
+            self._whole.locks.append(held)
+        if kept:
+            self._whole.take(self._open)
+            self._bases |= {oid: (s.base, s.stale) for oid, s in self._seen.items() if s.base is not None}
+        self._forget()
 
-    def _telling(self) -> list[_Held]:
+    def _telling(self) -> list[Held]:
         """The locks held now, but those on indexes of a table that is locked as strongly: nobody gets past the table to them."""
         telling = []
         for oid, held in self._held.items():
             table = self._before[oid].table_oid
             over = self._held.get(table) if table is not None else None
-            if over is None or STRENGTH[over.mode][0] < STRENGTH[held.mode][0]:
+            if over is None or strength(over.mode) < strength(held.mode):
                 telling.append(held)
         return telling
 
-    def locks(self) -> tuple[LockHeld, ...]:
-        """The strongest lock above RowExclusive on each relation that was there before, in the order they were taken."""
-        now = time.perf_counter()
-        return tuple(
-            LockHeld(
-                statement=h.statement,
-                relation=h.relation,
-                mode=h.mode.removesuffix("Lock"),
-                blocks=STRENGTH[h.mode][1],
-                held_ms=round(((h.until or now) - h.since) * 1000, 1),
-                sampled=h.sampled,
-            )
-            for h in [*self._ended, *self._telling()]
-        )
+    def evidence(self) -> Evidence:
+        """Everything so far, the open transaction included."""
+        found = Evidence(locks=[*self._whole.locks, *self._telling()])
+        found.take(self._whole)
+        found.take(self._open)
+        return found
 
 
-DDL = ("create", "alter", "drop", "cluster", "reindex", "refresh", "do", "call")
+def _remember(change: Change) -> None:
+    seen, now = change.seen, change.now
+    # A digest is of certain rows and types: with others there, it is counted anew before it is used.
+    seen.stale |= change.inserted > 0 or change.deleted > 0 or change.renewed
+    seen.rewritten |= change.renewed
+    seen.present, seen.filenode, seen.columns = now.present, now.filenode, now.columns or seen.columns
+    seen.read, seen.inserted, seen.updated, seen.deleted = now.read, now.inserted, now.updated, now.deleted
 
 
-class _Step:
-    """The effects of one statement, before they are put into words."""
-
-    def __init__(self, statement: PlannedStatement, started: float, ms: float) -> None:
-        self.statement = statement
-        self.started = started
-        self.ms = ms
-        self.dropped: list[tuple[Before, Counted | None]] = []
-        self.renewed: list[tuple[Before, bool, Counted | None]] = []
-        self._columns: list[DataLoss] = []
-        self._rows: list[DataLoss] = []
-        self._read: list[tuple[Before, int]] = []
-
-    def count(self, before: Before, read: int, updated: int, deleted: int) -> None:
-        index = self.statement.index
-        if deleted > 0:
-            self._rows.append(DataLoss("rows deleted", before.label, deleted, index))
-        if updated > 0:
-            self._rows.append(DataLoss("rows updated", before.label, updated, index))
-        if read > 0:
-            self._read.append((before, read))
-
-    def compare_columns(self, before: Before, was: Columns, now: Columns, counted: Counted | None) -> None:
-        for number, (name, type_) in was.items():
-            values = counted.columns.get(name) if counted else None
-            where = f"{before.label}.{name}"
-            if number not in now:
-                self._columns.append(DataLoss("column dropped", where, values, self.statement.index))
-            elif now[number][1] != type_:
-                note = f"{type_} → {now[number][1]}"
-                using = "USING" in self.statement.words()
-                if using:
-                    self._columns.append(
-                        DataLoss(
-                            "type changed", where, values, self.statement.index, note=f"{note} USING an expression"
-                        )
-                    )
-
-    def losses(self) -> list[DataLoss]:
-        tables = [
-            _whole_table("table dropped", before, counted, self.statement.index)
-            for before, counted in self.dropped
-            if before.holds_rows and not self._is_partition_of_dropped(before)
-        ]
-        truncated = [
-            _whole_table("table truncated", before, counted, self.statement.index)
-            for before, read, counted in self.renewed
-            if before.kind == "r" and (self.statement.kind == "truncate" or not read) and _had_rows(before, counted)
-        ]
-        return [*tables, *truncated, *self._columns, *self._rows]
-
-    def _is_partition_of_dropped(self, before: Before) -> bool:
-        gone = {b.oid for b, _ in self.dropped}
-        return before.root is not None and before.root != before.oid and before.root in gone
-
-    def rewrites(self) -> list[Rewrite]:
-        if self.statement.kind == "truncate":
-            return []
-        tables = {
-            b.oid: b
-            for b, read, counted in self.renewed
-            if b.kind in ("r", "m") and (read or not _had_rows(b, counted))
-        }
-        indexes: dict[int, int] = {}
-        lone: list[Before] = []
-        for b, _, _ in self.renewed:
-            if b.is_index and b.table_oid is not None:
-                indexes[b.table_oid] = indexes.get(b.table_oid, 0) + 1
-                if b.table_oid not in tables and not any(r.oid == b.table_oid for r, _, _ in self.renewed):
-                    lone.append(b)
-        found = [
-            Rewrite(self.statement.index, b.label, round(self.ms, 1), indexes.get(b.oid, 0)) for b in tables.values()
-        ]
-        return found + [Rewrite(self.statement.index, b.label, round(self.ms, 1)) for b in lone]
-
-    def scans(self) -> list[Scan]:
-        if not self.statement.kind.startswith(DDL):
-            return []
-        return [Scan(self.statement.index, b.label, read) for b, read in self._read]
-
-
-def _had_rows(before: Before, counted: Counted | None) -> bool:
-    return counted.rows > 0 if counted else before.estimate != 0
-
-
-def _whole_table(kind: Any, before: Before, counted: Counted | None, index: int) -> DataLoss:
-    if counted is not None:
-        return DataLoss(kind, before.label, counted.rows, index)
-    return DataLoss(kind, before.label, before.estimate, index, exact=False, note="not counted before")
+def _rewrites(step: Step, changes: Sequence[Change]) -> list[Rewrite]:
+    """New files: a table with how many of its indexes, or an index alone. What TRUNCATE made empty is not among them."""
+    if step.statement.kind == "truncate":
+        return []
+    renewed = [c.before for c in changes if c.renewed]
+    tables = {b.oid: b for b in renewed if b.kind in ("r", "m")}
+    indexes: dict[int, int] = {}
+    for b in renewed:
+        if b.is_index and b.table_oid is not None:
+            indexes[b.table_oid] = indexes.get(b.table_oid, 0) + 1
+    lone = [b for b in renewed if b.is_index and b.table_oid not in tables and b.schema != "pg_toast"]
+    found = [Rewrite(step.statement.index, b.label, round(step.ms, 1), indexes.get(b.oid, 0)) for b in tables.values()]
+    return found + [Rewrite(step.statement.index, b.label, round(step.ms, 1)) for b in lone]

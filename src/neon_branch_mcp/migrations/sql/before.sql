@@ -8,12 +8,18 @@ SELECT
     pg_catalog.pg_relation_filenode(c.oid)::int8 AS filenode,
     CASE WHEN c.reltuples >= 0 THEN c.reltuples::int8 END AS estimate,
     pg_catalog.pg_partition_root(c.oid)::int8 AS root,
+    (
+        SELECT CASE WHEN rn.nspname = 'public' THEN r.relname ELSE rn.nspname || '.' || r.relname END
+        FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+        WHERE r.oid = pg_catalog.pg_partition_root(c.oid)
+    ) AS root_label,
     i.indrelid::int8 AS table_oid,
     CASE WHEN c.relkind IN ('r', 'p') THEN (
         SELECT pg_catalog.json_object_agg(
             a.attnum, pg_catalog.json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
         )
-        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
     ) END AS columns
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

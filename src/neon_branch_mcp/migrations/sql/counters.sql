@@ -3,9 +3,10 @@ SELECT * FROM (
     SELECT
         c.oid::int8 AS oid,
         pg_catalog.pg_stat_get_xact_tuples_returned(c.oid) AS read,
+        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
         pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) AS updated,
         pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
     FROM pg_catalog.pg_class c
     WHERE c.relkind IN ('r', 'm') AND c.oid >= 16384
 ) counters
-WHERE read + updated + deleted > 0
+WHERE read + inserted + updated + deleted > 0

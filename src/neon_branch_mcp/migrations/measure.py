@@ -1,0 +1,286 @@
+"""What is in the tables before a migration: counted where its script could destroy it, so that a loss is a number and not a guess.
+
+A script that can lose nothing (it creates, adds, inserts) has nothing counted and pays nothing.
+"""
+
+import contextlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Composable, Identifier
+
+from .plan import Plan, PlannedStatement
+from .queries import query
+
+Columns = Mapping[str, Sequence[str]]
+"""Attribute number → [name, type]; generated columns are left out, for their values follow from others."""
+
+NAMED_BYTES = 1_000_000_000
+"""A table that the script names is counted up to this size."""
+OTHER_BYTES = 256_000_000
+"""Where the script could reach any table (DO, CALL, CASCADE), all others are counted up to this size together, the smallest first."""
+DIGEST_BYTES = 64_000_000
+"""Values are compared before and after up to this size of a table."""
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A table at one moment. By attribute number: values that are not NULL, a digest of all values as text, and how many are distinct.
+
+    Equal digests mean equal values, whatever their order; `digests` and `distinct` hold only what was asked for.
+    """
+
+    rows: int
+    values: Mapping[str, int]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    distinct: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it was before."""
+
+    oid: int
+    schema: str
+    name: str
+    parents: list[int] | None
+    holds_rows: bool
+    columns: Columns | None
+    words: frozenset[str] = frozenset()
+
+
+async def count_table(
+    conn: AsyncConnection[Any],
+    schema: str,
+    name: str,
+    columns: Columns,
+    *,
+    digest: Collection[str] = (),
+    distinct: Collection[str] = (),
+) -> Counted:
+    """Read the whole table once, without its children. `digest` and `distinct` name attribute numbers."""
+    wanted: list[Composable] = [SQL("pg_catalog.count(*)")]
+    wanted += [SQL("pg_catalog.count({})").format(Identifier(c[0])) for c in columns.values()]
+    wanted += [
+        SQL("pg_catalog.sum(pg_catalog.hashtextextended({}::pg_catalog.text, 0))").format(Identifier(columns[n][0]))
+        for n in digest
+    ]
+    wanted += [
+        SQL("pg_catalog.count(DISTINCT {}::pg_catalog.text)").format(Identifier(columns[n][0])) for n in distinct
+    ]
+    statement = SQL("SELECT {} FROM ONLY {}").format(SQL(", ").join(wanted), Identifier(schema, name))
+    cursor = await conn.execute(statement, prepare=False)
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate without GROUP BY always gives one row
+    found = iter(row)
+    return Counted(
+        rows=next(found),
+        values={number: next(found) for number in columns},
+        digests={number: str(next(found)) for number in digest},
+        distinct={number: next(found) for number in distinct},
+    )
+
+
+_DESTROYS = (
+    "drop table", "drop schema", "drop type", "drop domain", "drop owned", "drop extension", "drop collation", "truncate",
+)  # fmt: skip
+_DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
+_OPAQUE = ("do", "call", "execute")
+
+
+@dataclass(frozen=True)
+class PlainUpdate:
+    """An UPDATE as its text shows it: the words in it, the columns it sets, and whether it may only fill what was NULL."""
+
+    words: frozenset[str]
+    sets: frozenset[str]
+    fills: bool
+
+
+@dataclass
+class Scope:
+    """What a script could destroy: words of the statements that could drop or empty, overwrite and convert; `anything` if unnamed."""
+
+    dropping: set[str] = field(default_factory=set)
+    updating: set[str] = field(default_factory=set)
+    retyping: set[str] = field(default_factory=set)
+    plain: list[PlainUpdate] = field(default_factory=list)
+    anything: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.dropping or self.updating or self.retyping or self.plain)
+
+    def add(self, s: PlannedStatement, functions: frozenset[str]) -> None:
+        """Take a statement in; `functions` are the names, in lower case, of functions that are not Postgres' own."""
+        if not may_lose(s, functions):
+            return
+        words = words_of(s.text)
+        if s.kind == "update":
+            self.plain.append(PlainUpdate(words, set_columns(s), not words.isdisjoint(("null", "coalesce"))))
+            return
+        opaque = is_opaque(s, words, functions)
+        if opaque or s.kind in ("merge", "insert", "with"):
+            self.updating |= words
+        if opaque or s.kind.startswith(("drop", "alter", "truncate")):
+            self.dropping |= words
+            named = s.kind in ("drop table", "alter table", "truncate")
+            self.anything |= opaque or "cascade" in words or not named
+        if "type" in words and (opaque or s.kind == "alter table"):
+            self.retyping |= words
+
+    def names(self, table: "Table") -> bool:
+        """Whether the script says the table's name, or that of one it is a part of."""
+        return self.compares(table) or not all(
+            w.isdisjoint(table.words) for w in (self.dropping, self.updating, self.retyping)
+        )
+
+    def compares(self, table: "Table") -> bool:
+        """Whether its values must be compared to know what an UPDATE overwrote; one that only sets old columns overwrites them."""
+        old = {c[0] for c in (table.columns or {}).values()}
+        return not self.updating.isdisjoint(table.words) or any(
+            (u.fills or not u.sets <= old) and not u.words.isdisjoint(table.words) for u in self.plain
+        )
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Everything in a statement that could be a name, in lower case; strings and comments too, for names stand in dynamic SQL."""
+    return frozenset(w.lower() for w in _WORD.findall(text))
+
+
+def is_opaque(s: PlannedStatement, words: frozenset[str], functions: frozenset[str]) -> bool:
+    """Whether the statement runs code that its text does not show."""
+    return s.kind in _OPAQUE or (s.kind in ("select", "with") and not functions.isdisjoint(words))
+
+
+def may_lose(s: PlannedStatement, functions: frozenset[str]) -> bool:
+    """Whether counting beforehand can tell more of what the statement loses than Postgres' own counters do."""
+    if s.kind.startswith(_DESTROYS) or s.kind in (*_OPAQUE, "update", "merge"):
+        return True
+    upper = s.text.upper()
+    if s.kind == "insert":
+        return "CONFLICT" in upper and "UPDATE" in upper
+    if s.kind.startswith("alter"):
+        return _DROPS.search(upper) is not None or (s.kind == "alter table" and "TYPE" in upper)
+    if s.kind in ("select", "with"):
+        return any(word in upper for word in ("UPDATE", "MERGE")) or not functions.isdisjoint(words_of(s.text))
+    return False
+
+
+def set_columns(s: PlannedStatement) -> frozenset[str]:
+    """The columns that a plain UPDATE sets."""
+    found: set[str] = set()
+    depth, state = 0, "before"
+    for token in s.tokens():
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        elif depth == 0 and token.word == "SET" and state == "before":
+            state = "name"
+        elif depth == 0 and token.word in ("FROM", "WHERE", "RETURNING") and state != "before":
+            break
+        elif state == "name" and token.kind in ("word", "quoted") and depth <= 1:
+            found.add(token.name)
+            state = "name" if depth else "value"
+        elif token.text == "=" and depth == 0 and state == "name":
+            state = "value"
+        elif token.text == "," and depth == 0 and state == "value":
+            state = "name"
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of the tables before a script ran: `tables` by oid, and the functions that could do anything."""
+
+    tables: Mapping[int, Counted] = field(default_factory=dict)
+    functions: frozenset[str] = frozenset()
+
+
+async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
+    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
+    functions = await _functions(conn, plan)
+    scope = Scope()
+    for statement in plan.statements:
+        scope.add(statement, functions)
+    if scope.empty:
+        return Measured(functions=functions)
+    async with conn.cursor(row_factory=class_row(Table)) as cur:
+        await cur.execute(query("tables"))
+        tables = _with_children(await cur.fetchall())
+    counted: dict[int, Counted] = {}
+    left = OTHER_BYTES
+    for size, table in sorted(await _sizes(conn, [t for t in tables if t.holds_rows]), key=lambda pair: pair[0]):
+        named = scope.names(table)
+        if size > (NAMED_BYTES if named else left if scope.anything else -1):
+            continue
+        left -= 0 if named else size
+        if (found := await _count(conn, table, scope, size)) is not None:
+            counted[table.oid] = found
+    return Measured(counted, functions)
+
+
+async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:
+    """Names of functions that somebody made, here or in the script itself; asked for only where a statement could call one."""
+    if not any(s.kind in ("select", "with") for s in plan.statements):
+        return frozenset()
+    asked = await conn.execute("SELECT DISTINCT pg_catalog.lower(proname) FROM pg_catalog.pg_proc WHERE oid >= 16384")
+    names = {name for (name,) in await asked.fetchall()}
+    for s in plan.statements:
+        if s.kind in ("create function", "create procedure"):
+            names |= set(words_of(s.text[:300])) - {
+                "create",
+                "or",
+                "replace",
+                "function",
+                "procedure",
+            }
+    return frozenset(names)
+
+
+def _with_children(tables: Sequence[Table]) -> list[Table]:
+    """Who names a table means its partitions and heirs too."""
+    by_oid = {t.oid: t for t in tables}
+
+    def names(t: Table) -> set[str]:
+        return set(words_of(t.name)).union(*(names(by_oid[p]) for p in t.parents or () if p in by_oid))
+
+    return [replace(t, words=frozenset(names(t))) for t in tables]
+
+
+async def _sizes(conn: AsyncConnection[Any], tables: Sequence[Table]) -> list[tuple[int, Table]]:
+    """Bytes of each table; one that is locked by somebody else, or was dropped meanwhile, is left out."""
+    found: list[tuple[int, Table]] = []
+    by_oid = {t.oid: t for t in tables}
+    with contextlib.suppress(psycopg.Error):
+        asked = await conn.execute(
+            "SELECT o::int8, pg_catalog.pg_relation_size(o) FROM pg_catalog.unnest(%s::oid[]) o", [list(by_oid)]
+        )
+        return [(size, by_oid[oid]) for oid, size in await asked.fetchall() if size is not None]
+    for table in tables:
+        with contextlib.suppress(psycopg.Error):
+            asked = await conn.execute("SELECT pg_catalog.pg_relation_size(%s::oid)", [table.oid])
+            row = await asked.fetchone()
+            found += [(row[0], table)] if row and row[0] is not None else []
+    return found
+
+
+async def _count(conn: AsyncConnection[Any], table: Table, scope: Scope, size: int) -> Counted | None:
+    columns = table.columns or {}
+    compare = size <= DIGEST_BYTES and scope.compares(table)
+    convert: list[str] = []
+    if not scope.retyping.isdisjoint(table.words):
+        convert = [n for n, c in columns.items() if not scope.retyping.isdisjoint(words_of(c[0]))]
+    with contextlib.suppress(psycopg.Error):
+        return await count_table(
+            conn, table.schema, table.name, columns, digest=list(columns) if compare else convert, distinct=convert
+        )
+    return None
