@@ -257,17 +257,28 @@ class _Run:
             await self.tracer.begin_transaction()
         await self._send(self.request.plan.statements[0], "BEGIN")
         for group in self.request.plan.groups:
-            for statement in group.statements:
-                if group.transactional:
-                    await self._statement(statement)
-                else:
-                    notes.append(
-                        f"Statement {statement.index} ({statement.kind}) cannot run in a transaction: not tried in a dry run."
-                    )
-            await self._check_deferred(group.statements[-1])
+            if group.transactional:
+                await self._try_group(group)
+            else:
+                s = group.statements[0]
+                notes.append(f"Statement {s.index} ({s.kind}) cannot run in a transaction: not tried in a dry run.")
         report = self._report("dry_run", notes)
         await self.conn.rollback()
         return report
+
+    async def _try_group(self, group: Group) -> None:
+        first, undone = group.statements[0], group.ending == "rollback"
+        if undone:
+            await self._send(first, "SAVEPOINT neon_branch_mcp_group")
+            self.tracer.save("neon_branch_mcp_group")
+        for statement in group.statements:
+            await self._statement(statement)
+        if undone:
+            await self._send(first, "ROLLBACK TO neon_branch_mcp_group")
+            with _stopping_at(first):
+                await self.tracer.back_to("neon_branch_mcp_group")
+        else:
+            await self._check_deferred(group.statements[-1])
 
     async def _statement(self, statement: PlannedStatement) -> None:
         with _stopping_at(statement):

@@ -33,23 +33,21 @@ class Judge:
         """What one statement lost, the whole before the parts. Updates the `seen` of the changes with what it counts."""
         tables = [c for c in changes if c.before.is_table]
         truncated = [c for c in tables if c.renewed and await self._was_truncated(step, c)]
-        found = self._dropped(step, [c for c in tables if c.dropped])
-        found += self._fold(step, "table truncated", truncated)
+        found = self._fold(step, "table dropped", [c for c in tables if c.dropped], tables)
+        found += self._fold(step, "table truncated", truncated, tables)
         found += await self._columns(step, tables)
         found += await self._rows(step, [c for c in tables if c not in truncated])
         return found
 
-    def _dropped(self, step: Step, dropped: Sequence[Change]) -> list[DataLoss]:
-        return self._fold(step, "table dropped", dropped)
-
-    def _fold(self, step: Step, kind: LossKind, changes: Sequence[Change]) -> list[DataLoss]:
-        """One loss per table; partitions count for their partitioned table when that is lost as well."""
-        there = {c.before.oid for c in changes}
+    def _fold(self, step: Step, kind: LossKind, changes: Sequence[Change], tables: Sequence[Change]) -> list[DataLoss]:
+        """One loss per table; partitions count for their partitioned table when the statement took hold of that as well."""
+        whole = {c.before.oid for c in tables if "AccessExclusiveLock" in c.now.modes}
+        whole &= {c.before.oid for c in changes if c.dropped} if kind == "table dropped" else whole
         groups: dict[int, list[Change]] = {}
         for c in changes:
             root = c.before.root
-            groups.setdefault(root if root in there and root is not None else c.before.oid, []).append(c)
-        labels = {c.before.oid: c.before.label for c in changes}
+            groups.setdefault(root if root in whole and root is not None else c.before.oid, []).append(c)
+        labels = {c.before.oid: c.before.label for c in tables}
         found = [self._whole(step, kind, labels[oid], members) for oid, members in groups.items()]
         # An empty table is not worth a line when TRUNCATE meets it; a dropped one is gone all the same.
         return [loss for loss in found if loss.rows != 0 or kind == "table dropped"]
@@ -113,12 +111,24 @@ class Judge:
         now = await self._count(change, digest=[number], distinct=[number])
         if now is None:
             return _with_note(loss, f"{note}, values could not be compared")
-        if now.digests == {number: base.digests.get(number)}:
+        if now.digests == {number: base.digests.get(number)} or await self._converts_back(change, number, base):
             return None
         if now.values[number] == base.values[number] and now.distinct[number] == base.distinct[number] > 1:
             return None
         became = f"{base.distinct[number]:,} distinct values became {now.distinct[number]:,}"
         return _with_note(loss, f"{note}, {became}")
+
+    async def _converts_back(self, change: Change, number: str, base: Counted) -> bool:
+        """Whether the new values, cast to the old type, are the old values."""
+        assert change.seen.columns is not None
+        assert change.now.columns is not None
+        digest = SQL(
+            "SELECT pg_catalog.sum(pg_catalog.hashtextextended(({}::{})::pg_catalog.text, 0)) FROM ONLY {}"
+        ).format(
+            # format_type's own text: it cannot be quoted as a name, and comes from the catalogue, not from the caller
+            Identifier(change.now.columns[number][0]), SQL(change.seen.columns[number][1]), _name(change)
+        )  # fmt: skip
+        return str(await self._number(change, digest)) == base.digests.get(number)
 
     async def _rows(self, step: Step, tables: Sequence[Change]) -> list[DataLoss]:
         moved = _moved_between_partitions(tables) if step.statement.kind in ("update", "merge") else {}

@@ -213,6 +213,8 @@ async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         scope.add(statement, functions)
     if scope.empty:
         return Measured(functions=functions)
+    # What is dropped under a new name is asked for under the old one.
+    scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
         await cur.execute(query("tables"))
         tables = _with_children(await cur.fetchall())

@@ -7,7 +7,7 @@ the name of what was dropped.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -71,6 +71,21 @@ class Evidence:
         self.rewrites += other.rewrites
         self.scans += other.scans
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return len(self.losses), len(self.rewrites), len(self.scans)
+
+    def cut(self, sizes: tuple[int, int, int]) -> None:
+        """Forget what came after `sizes` was asked for."""
+        del self.losses[sizes[0] :], self.rewrites[sizes[1] :], self.scans[sizes[2] :]
+
+
+@dataclass(frozen=True)
+class _Savepoint:
+    name: str
+    sizes: tuple[int, int, int]
+    seen: dict[int, Seen]
+
 
 class Tracer:
     """Gathers the evidence of one script, transaction by transaction."""
@@ -92,6 +107,7 @@ class Tracer:
         self._seen: dict[int, Seen] = {}
         self._held: dict[int, Held] = {}
         self._counters: dict[int, tuple[int, int, int, int]] = {}
+        self._savepoints: list[_Savepoint] = []
 
     async def begin_transaction(self) -> None:
         """Call it before BEGIN."""
@@ -109,15 +125,14 @@ class Tracer:
         """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction."""
         step = Step(statement, started, (time.perf_counter() - started) * 1000)
         self.times.append(step)
+        if statement.kind == "savepoint":
+            self.save(statement.tokens()[1].name)
         if statement.kind in QUIET:
             return
-        async with self.migrating.cursor(row_factory=class_row(Now)) as cur:
-            await cur.execute(query("trace"), {"known": list(self.new)}, prepare=False)
-            rows = await cur.fetchall()
-        await self._look_up(row.oid for row in rows if row.oid not in self._before)
-        changes = [
-            Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before
-        ]
+        if statement.kind == "rollback":
+            await self.back_to(statement.tokens()[-1].name)
+            return
+        changes = await self._changes()
         self._take_locks(step, changes)
         self._open.rewrites += _rewrites(step, changes)
         if statement.kind.startswith(DDL):
@@ -128,6 +143,31 @@ class Tracer:
         for change in changes:
             _remember(change)
         await self._leave_out_own_reading()
+
+    def save(self, name: str) -> None:
+        """A savepoint was set."""
+        seen = {oid: replace(s) for oid, s in self._seen.items()}
+        self._savepoints.append(_Savepoint(name, self._open.sizes, seen))
+
+    async def back_to(self, name: str) -> None:
+        """The transaction is back at a savepoint: what came after it is undone, though Postgres' counters still count it."""
+        while self._savepoints and self._savepoints[-1].name != name:
+            self._savepoints.pop()
+        if not self._savepoints:
+            return
+        self._open.cut(self._savepoints[-1].sizes)
+        self._seen = {oid: replace(s) for oid, s in self._savepoints[-1].seen.items()}
+        for change in await self._changes():
+            stale = change.seen.stale
+            _remember(change)
+            change.seen.stale = stale
+
+    async def _changes(self) -> list[Change]:
+        async with self.migrating.cursor(row_factory=class_row(Now)) as cur:
+            await cur.execute(query("trace"), {"known": list(self.new)}, prepare=False)
+            rows = await cur.fetchall()
+        await self._look_up(row.oid for row in rows if row.oid not in self._before)
+        return [Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before]
 
     async def _leave_out_own_reading(self) -> None:
         if self._judge.read:
