@@ -9,7 +9,7 @@ from rich.text import Text
 from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
-from . import call, demo, serve
+from . import call, demo, local, serve
 from .options import stderr
 
 cli = typer.Typer(
@@ -22,6 +22,7 @@ cli = typer.Typer(
 cli.command("serve")(serve.serve)
 cli.command("call")(call.call)
 cli.command("demo")(demo.demo)
+cli.add_typer(local.local, name="local")
 
 
 def _show_version(value: bool) -> None:
