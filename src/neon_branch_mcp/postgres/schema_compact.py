@@ -98,6 +98,15 @@ def _kind(table: Table) -> str:
     return "table" if table.kind == "partitioned table" else table.kind
 
 
+def relation_notes(relation: Table | View) -> list[str]:
+    """What is known of a table or view beyond its DDL."""
+    name = qualified(relation.schema, relation.name)
+    notes = [f"{name}{_size(relation.rows, relation.size)}{_state(relation)}"]
+    if isinstance(relation, Table) and relation.referenced_by:
+        notes.append(f"referenced by {', '.join(_pointing(relation))}")
+    return notes if notes != [name] else []
+
+
 def _size(rows: int | None, size: int | None) -> str:
     facts = []
     if rows is not None:
@@ -204,7 +213,7 @@ def _column(table: Table, column: Column, constraints: list[Constraint], context
     if detail.identity:
         text += f" generated {detail.identity} as identity"
         if detail.sequence is not None:
-            text += _sequence_options(detail.sequence, type_=column.type, wrap=True)
+            text += _sequence_options(detail.sequence.options, type_=column.type, wrap=True)
     return text + "".join(f" {_constraint(table, c, column.name)}" for c in constraints)
 
 
