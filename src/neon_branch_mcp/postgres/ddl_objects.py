@@ -112,7 +112,7 @@ def attributes(obj: SchemaObject, owners: bool = True) -> Statements:
         yield f"ALTER {target(obj)} OWNER TO {quote(obj.owner)}"
     if obj.comment:
         yield f"COMMENT ON {target(obj)} IS {literal(obj.comment)}"
-    yield from grant_statements(_grant_target(obj), obj.grants, obj.owner)
+    yield from grant_statements(grant_target(obj), obj.grants, obj.owner)
     match obj:
         case Table():
             yield from _table_attributes(obj)
@@ -133,7 +133,8 @@ def attributes(obj: SchemaObject, owners: bool = True) -> Statements:
             pass
 
 
-def _grant_target(obj: SchemaObject) -> str:
+def grant_target(obj: SchemaObject) -> str:
+    """What GRANT takes after ON."""
     match obj:
         case Table() | View():
             return f"TABLE {qualified(obj.schema, obj.name)}"
@@ -211,7 +212,7 @@ def create_table(table: Table, inline: bool) -> str:
     """CREATE TABLE with columns and keys; with `inline` also with defaults, checks and foreign keys."""
     kind = "FOREIGN TABLE" if table.kind == "foreign table" else "UNLOGGED TABLE" if table.unlogged else "TABLE"
     parts = [
-        _column(table, c, inline)
+        column_clause(table, c, inline)
         for c in table.columns
         if not c.detail.inherited or table.partition_bound or not table.parents
     ]
@@ -252,7 +253,8 @@ def is_inline(table: Table, c: Constraint, inline: bool) -> bool:
     return inline and not c.inherited
 
 
-def _column(table: Table, column: Column, inline: bool) -> str:
+def column_clause(table: Table, column: Column, inline: bool) -> str:
+    """The column as CREATE TABLE and ADD COLUMN take it."""
     detail = column.detail
     text = quote(column.name)
     text += " WITH OPTIONS" if table.of_type else f" {column.type}{collation(column)}{fdw_options(detail.fdw_options)}"
