@@ -23,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.local.cluster import Cluster
 from neon_branch_mcp.local.plane import BASE_URL, LocalPlane, open_plane
+from tests.schema_samples import SHOP
 
 ENDED = ("finished", "skipped", "failed", "error", "cancelled")
 _numbers = itertools.count(1)
@@ -206,3 +207,15 @@ def database_uri(scratch: Scratch) -> Iterator[str]:
 def superuser_uri(database_uri: str, scratch: Scratch) -> str:
     """The same fresh database as `database_uri`, as superuser (libpq key=value form, over a unix socket)."""
     return scratch.superuser_uri(str(psycopg.conninfo.conninfo_to_dict(database_uri)["dbname"]))
+
+
+@pytest.fixture(scope="module")
+def shop_uri(scratch: Scratch) -> str:
+    """A database with the schema of `schema_samples.SHOP`, for tests that leave it as it is."""
+    name = f"scratch_{next(_numbers)}"
+    with psycopg.connect(scratch.superuser_uri("postgres"), autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {} OWNER shop_owner").format(sql.Identifier(name)))
+    uri = scratch.uri.replace("/shop?", f"/{name}?")
+    with psycopg.connect(uri) as conn:
+        conn.execute(SHOP)
+    return uri

@@ -43,7 +43,8 @@ class _Diff:
         self._owned = {s.owned_by: s for s in after.sequences if s.owned_by}
 
     def run(self, first: tuple[Change, ...]) -> SchemaDiff:
-        changes = [*first, *self._namespaces(), *self._extensions()]
+        around = [*self._namespaces(), *self._extensions()]
+        changes = [*first, *(c for c in around if c.kind != "removed")]
         removed, added, changed = pairs(self._before.objects(), self._after.objects(), _key)
         removed = [o for o in removed if not self._goes_with_column(o, self._new_tables)]
         added = [o for o in added if not self._goes_with_column(o, self._old_tables)]
@@ -53,6 +54,7 @@ class _Diff:
             changes += self._changed(old, new)
         for obj in sorted(removed, key=_rank, reverse=True):
             changes.append(_removed(obj))
+        changes += reversed([c for c in around if c.kind == "removed"])
         if self._before.comment != self._after.comment:
             ddl = f"COMMENT ON DATABASE {quote(self._after.database)} IS {literal(self._after.comment)}"
             changes.append(Change("changed", "database", "comment on the database", (ddl,)))

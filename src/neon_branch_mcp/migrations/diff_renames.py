@@ -36,6 +36,8 @@ class Renames:
     columns: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     parts: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     tables: Mapping[int, Table | View] = field(default_factory=dict)
+    identities: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """Where identity columns' sequences are now, by their OID: they move and are renamed with their table."""
 
     @classmethod
     def found(cls, before: Schema, after: Schema) -> "Renames":
@@ -47,7 +49,9 @@ class Renames:
         relations = [(o, n) for o, n in both if isinstance(o, (Table, View)) and isinstance(n, (Table, View))]
         columns = {n.oid: found for o, n in relations if (found := _renamed_columns(o, n))}
         parts = {n.oid: found for o, n in relations if (found := _renamed_parts(o, n))}
-        return cls(objects, columns, parts, {n.oid: n for _, n in relations})
+        sequences = [c.detail.sequence for t in after.tables for c in t.columns if c.detail.sequence is not None]
+        identities = {s.oid: (s.schema, s.name) for s in sequences}
+        return cls(objects, columns, parts, {n.oid: n for _, n in relations}, identities)
 
     def changes(self) -> Iterator[Change]:
         """One change for each."""
@@ -56,7 +60,11 @@ class Renames:
         for oid, names in self.columns.items():
             table = self.tables[oid]
             on = dotted(table.schema, table.name)
+            # An inherited column is renamed with its parent's.
+            inherited = {c.name for c in table.columns if c.detail.inherited}
             for was, now in names.items():
+                if now in inherited:
+                    continue
                 ddl = f"ALTER TABLE {qualified(table.schema, table.name)} RENAME COLUMN {quote(was)} TO {quote(now)}"
                 yield Change(
                     "renamed", f"column {on}.{quote(now)}", f"rename column {on}.{quote(was)} to {quote(now)}", (ddl,)
@@ -102,7 +110,9 @@ class Renames:
             tables=tuple(map(relation, before.tables)),
             views=tuple(map(relation, before.views)),
             sequences=tuple(self._sequence(named(s), relations, before) for s in before.sequences),
-            functions=tuple(map(named, before.functions)),
+            functions=tuple(
+                replace(named(f), definition=_with_names(f.definition, texts, {})) for f in before.functions
+            ),
         )
 
     def _relation(
@@ -131,7 +141,13 @@ class Renames:
 
         def column(c: Column) -> Column:
             default = None if c.default is None else text(c.default)
-            return replace(c, name=columns.get(c.name, c.name), type=_with_names(c.type, texts, {}), default=default)
+            detail = c.detail
+            if detail.sequence is not None and detail.sequence.oid in self.identities:
+                schema, name = self.identities[detail.sequence.oid]
+                owned = (obj.schema, obj.name, columns.get(c.name, c.name))
+                detail = replace(detail, sequence=replace(detail.sequence, schema=schema, name=name, owned_by=owned))
+            name = columns.get(c.name, c.name)
+            return replace(c, name=name, type=_with_names(c.type, texts, {}), default=default, detail=detail)
 
         common: dict[str, Any] = {
             "columns": tuple(map(column, obj.columns)),
@@ -198,6 +214,13 @@ def _with_names(text: str, objects: Mapping[str, str], columns: Mapping[str, str
     names = {**{quote(k): quote(v) for k, v in columns.items()}, **objects}
     if not names or not any(n in text for n in names):
         return text
+    # Without an alias of its own, a table's name stands before its columns too.
+    names |= {f"{_last(k)}.": f"{_last(v)}." for k, v in objects.items()}
     longest = sorted(names, key=len, reverse=True)
-    pattern = rf"""'(?:[^']|'')*'|(?<![\w"])(?:{"|".join(map(re.escape, longest))})(?![\w"])"""
+    pattern = rf"""'(?:[^']|'')*'|(?<![\w"])(?:{"|".join(map(re.escape, longest))})(?:(?<=\.)|(?![\w"]))"""
     return re.sub(pattern, lambda m: names.get(m[0], m[0]), text)
+
+
+def _last(name: str) -> str:
+    """The name without its schema; both may be quoted."""
+    return str(re.findall(r'"(?:[^"]|"")*"|[^."]+', name)[-1])

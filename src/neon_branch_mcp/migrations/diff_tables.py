@@ -26,15 +26,50 @@ STATES = {"O": "ENABLE", "D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALW
 
 def diff_tables(old: Table, new: Table, parents: Iterable[tuple[Table, Table]], owned: Owned) -> Iterator[Change]:
     """The changes of a table that is in both. `parents` are its parents, before and after: what changed there is not told again."""
-    above = {(c.kind, c.object.rpartition(".")[2]) for o, n in parents for c in _columns(o, n, {})}
-    for change in _columns(old, new, owned):
-        if not above or (change.kind, change.object.rpartition(".")[2]) not in above:
+    before = _placed_like(old, new)
+    hanging = [
+        *_constraints(before, new),
+        *diff_indexes(before, new),
+        *diff_parts(before, new),
+        *_policies(before, new),
+    ]
+    # What depends on a column goes before the column changes, and comes after.
+    yield from (c for c in hanging if c.kind == "removed")
+    above = {change for o, n in parents for change in _column_names(o, n)}
+    for change in _columns(before, new, owned):
+        if (change.kind, change.object.rpartition(".")[2]) not in above:
             yield change
-    yield from _constraints(old, new)
-    yield from diff_indexes(old, new)
-    yield from diff_parts(old, new)
-    yield from _policies(old, new)
+    yield from (c for c in hanging if c.kind != "removed")
     yield from _table_itself(old, new)
+
+
+def _column_names(old: Table, new: Table) -> Iterator[tuple[str, str]]:
+    removed, added, changed = pairs(old.columns, new.columns, lambda c: c.name)
+    yield from (("removed", quote(c.name)) for c in removed)
+    yield from (("added", quote(c.name)) for c in added)
+    yield from (("changed", quote(c.name)) for c, _ in changed)
+
+
+def _placed_like(old: Table, new: Table) -> Table:
+    """The table before as if it had the same parents as after: what it has from them then is no change of its own."""
+    if old.parents == new.parents:
+        return old
+    constraints = {c.name: c for c in new.constraints}
+    indexes = {i.name: i for i in new.indexes}
+    columns = {c.name: c for c in new.columns}
+
+    def column(c: Column) -> Column:
+        detail = columns[c.name].detail if c.name in columns else c.detail
+        own_identity = c.detail.sequence is not None or detail.sequence is not None
+        identity = c.detail.identity if own_identity else detail.identity
+        return replace(c, detail=replace(c.detail, inherited=detail.inherited, identity=identity))
+
+    return replace(
+        old,
+        columns=tuple(map(column, old.columns)),
+        constraints=tuple(replace(c, inherited=constraints.get(c.name, c).inherited) for c in old.constraints),
+        indexes=tuple(replace(i, parent=indexes.get(i.name, i).parent) for i in old.indexes),
+    )
 
 
 def _alter(table: Table | View, action: str) -> str:
@@ -258,7 +293,9 @@ def diff_indexes(old: Table | View, new: Table | View) -> Iterator[Change]:
         if index.parent is None:
             name = f"{'unique ' if index.unique else ''}index {dotted(new.schema, index.name)}"
             summary = f"create {name} on {dotted(new.schema, new.name)} {_tail(new, index)}"
-            yield Change("added", name.removeprefix("unique "), summary, tuple(create_index(new, index)))
+            # Without ONLY it makes the partitions' indexes too; they are not told.
+            ddl = tuple(create_index(new, replace(index, only=False)))
+            yield Change("added", name.removeprefix("unique "), summary, ddl)
     for before, after in changed:
         yield from _index(old, new, before, after)
 
