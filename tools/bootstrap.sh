@@ -23,6 +23,6 @@ if [ ! -x "$python" ] || [ "$(cat "$venv/.installed" 2>/dev/null)" != "$wanted" 
   base=$(find_python)
   "$base" -m venv --clear "$venv"
   "$python" -m pip install --quiet --disable-pip-version-check --no-input --no-warn-script-location \
-    --constraint "$root/tools/constraints.txt" --editable "$root[local,dev]" >&2
+    --constraint "$root/tools/constraints.txt" --editable "$root[local,fast,dev]" >&2
   printf '%s' "$wanted" >"$venv/.installed"
 fi

@@ -1,8 +1,8 @@
 """The composition root: settings become a running application, opened piece by piece as calls need them."""
 
-import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from .guard.guard import Guard
 from .guard.policy import two_statements
 from .local.plane import LocalPlane, open_plane
 from .neon.branches import Branches
-from .neon.client import NeonClient
+from .neon.client import Identity, NeonClient
 from .postgres.executor import Executor
 from .postgres.target import Target
 
@@ -32,9 +32,11 @@ NO_KEY = (
 class Caller:
     """Who calls: a client and its session, and what it may do here.
 
-    `credential` is the caller's own Neon key; None stands for the configured one. `tools` None means all of them.
+    `identity` keeps callers apart: caches, pools and limits are keyed by it, and it reveals no secret. `credential` is the caller's own
+    Neon key; None stands for the configured one. `tools` None means all of them.
     """
 
+    identity: str = ""
     client: str = ""
     session: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     credential: Secret | None = None
@@ -53,11 +55,26 @@ class Caller:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One credential's view of Neon. `owner` identifies the credential without revealing it: caches and pools are keyed by it."""
+    """One caller's view of Neon. `owner` is the caller's identity: caches and pools are keyed by it."""
 
     client: NeonClient
     branches: Branches
     owner: str
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What an application has done and holds open."""
+
+    api_requests: Mapping[str, int]
+    api_retries: int
+    workspaces: int
+
+
+IDLE = 1800.0
+"""Seconds without a call until a caller's workspace is closed."""
+IDENTIFY_BUDGET = 5.0
+"""Seconds to go on asking whose key it is: somebody waits at the door."""
 
 
 class App:
@@ -74,6 +91,9 @@ class App:
         self._stack = stack
         self._plane: LocalPlane | None = None
         self._workspaces: dict[str, Workspace] = {}
+        self._used: dict[str, float] = {}
+        self._past_requests: Counter[str] = Counter()
+        self._past_retries = 0
         self._opening = anyio.Lock()
         self._tested: set[tuple[str, str]] = set()
 
@@ -86,13 +106,51 @@ class App:
 
     async def workspace(self, caller: Caller) -> Workspace:
         """The caller's view of Neon. Raises ConfigError when there is no key."""
-        owner = _owner(caller.credential)
-        if owner in self._workspaces:
-            return self._workspaces[owner]
+        owner = caller.identity
+        if owner not in self._workspaces:
+            async with self._opening:
+                if owner not in self._workspaces:
+                    await self._close_idle()
+                    client = await self._client(caller.credential, self.config.neon.retry_budget)
+                    branches = Branches(client, self.config, session=caller.session)
+                    self._workspaces[owner] = Workspace(client, branches, owner)
+        self._used[owner] = anyio.current_time()
+        return self._workspaces[owner]
+
+    async def identify(self, credential: Secret | None) -> Identity:
+        """Whose key it is; None stands for the configured one. Raises AuthError for one that Neon does not take."""
         async with self._opening:
-            if owner not in self._workspaces:
-                self._workspaces[owner] = await self._open_workspace(caller.credential, owner)
-            return self._workspaces[owner]
+            client = await self._client(credential, IDENTIFY_BUDGET)
+        try:
+            return await client.auth()
+        finally:
+            await client.aclose()
+
+    def stats(self) -> Stats:
+        """What was done so far, and what is open."""
+        requests, retries = Counter(self._past_requests), self._past_retries
+        for workspace in self._workspaces.values():
+            requests += workspace.client.calls
+            retries += workspace.client.retries
+        return Stats(requests, retries, len(self._workspaces))
+
+    async def close(self) -> None:
+        """Closes what callers opened."""
+        for owner in list(self._workspaces):
+            await self._close_workspace(owner)
+
+    async def _close_idle(self) -> None:
+        """Callers come and go: those that went are forgotten, long after their last call can have ended."""
+        oldest = anyio.current_time() - max(IDLE, 2 * self.config.sql.call_timeout)
+        for owner in [o for o, used in self._used.items() if used < oldest]:
+            await self._close_workspace(owner)
+
+    async def _close_workspace(self, owner: str) -> None:
+        self._used.pop(owner, None)
+        client = self._workspaces.pop(owner).client
+        self._past_requests += client.calls
+        self._past_retries += client.retries
+        await client.aclose()
 
     async def ensure_guarded(self, target: Target) -> None:
         """Raises ConfigError when the target's server takes two statements where the guard sends one; tested once per branch."""
@@ -106,7 +164,7 @@ class App:
             self._plane = await self._stack.enter_async_context(open_plane(self.config.local))
         return self._plane
 
-    async def _open_workspace(self, credential: Secret | None, owner: str) -> Workspace:
+    async def _client(self, credential: Secret | None, retry_budget: float) -> NeonClient:
         config = self.config
         base_url = config.neon.api_host
         transport: httpx.AsyncBaseTransport | None = None
@@ -117,21 +175,14 @@ class App:
             transport = httpx.ASGITransport(app=plane.app)
         if key is None:
             raise ConfigError(NO_KEY)
-        client = NeonClient(
+        return NeonClient(
             base_url=base_url,
             api_key=key,
             transport=transport,
             timeout=config.neon.timeout,
-            retry_budget=config.neon.retry_budget,
+            retry_budget=retry_budget,
             user_agent=f"neon-branch-mcp/{__version__}",
         )
-        self._stack.push_async_callback(client.aclose)
-        return Workspace(client, Branches(client, config), owner)
-
-
-def _owner(credential: Secret | None) -> str:
-    """A name for a credential that does not reveal it; the configured one is the empty name."""
-    return "" if credential is None else hashlib.sha256(credential.reveal().encode()).hexdigest()
 
 
 @asynccontextmanager
@@ -143,5 +194,6 @@ async def open_app(config: Config) -> AsyncIterator[App]:
             yield app
         finally:
             with anyio.CancelScope(shield=True):
+                await app.close()
                 await app.executor.aclose()
                 await app.guard.aclose()

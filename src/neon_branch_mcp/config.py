@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from .errors import ConfigError
@@ -135,12 +135,54 @@ class SqlConfig(Section):
     reader_password: Secret | None = Field(None, description="Its password; better in the environment.")
 
 
+class TokenConfig(Section):
+    """One of our own bearer tokens, as `neon-branch-mcp token new` prints it. The token itself is not in it."""
+
+    name: str = Field(min_length=1, max_length=80, description="Who holds it; the audit and the metrics name it.")
+    hash: str = Field(pattern="^sha256:[0-9a-f]{64}$", description="SHA-256 of the token; tokens are 256 random bits.")
+    project_id: str | None = Field(None, description="The only project it reaches.")
+    read_only: bool = Field(False, description="Only tools that read.")
+    tools: tuple[str, ...] | None = Field(None, description="The only tools it may use; left out: all.")
+    expires: AwareDatetime | None = Field(None, description="When it ends, with a time zone.")
+
+
 class HttpConfig(Section):
     """The HTTP transport (serve --http)."""
 
     auth: Literal["none", "neon-api-key", "tokens", "jwt"] = Field(
-        "none", description='Who may call: "none" (loopback only), "neon-api-key", "tokens", "jwt".'
+        "none",
+        description='Who may call: "none" (loopback only), "neon-api-key" (the bearer is the caller\'s own Neon key), '
+        '"tokens", "jwt".',
     )
+    tokens: tuple[TokenConfig, ...] = Field(
+        (), description='Tokens of auth = "tokens"; `neon-branch-mcp token new` makes them.'
+    )
+    issuer: str | None = Field(None, description='auth = "jwt": the issuer, exactly as its tokens name it.')
+    audience: str | None = Field(None, description='auth = "jwt": the audience; left out: public_url.')
+    jwks_url: str | None = Field(None, description='auth = "jwt": the key set; left out: found through the issuer.')
+    public_url: str | None = Field(
+        None, description='The URL clients use, such as "https://neon.example.com/mcp"; auth = "jwt" needs it.'
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description='Host names clients use besides loopback and the bound one; "name:*" is any port, "*" any name.'
+    )
+    allowed_origins: tuple[str, ...] = Field((), description='Origins of browser clients, "https://app.example.com".')
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"), description="Addresses or networks whose X-Forwarded-For and -Proto are believed."
+    )
+    metrics_token: Secret | None = Field(None, description="Bearer token of /metrics; left out: loopback only.")
+    max_body: int = Field(4_194_304, ge=1_024, description="Bytes of a request body.")
+    max_head: int = Field(32_768, ge=1_024, description="Bytes of a request's line and headers.")
+    head_timeout: float = Field(10, gt=0, description="Seconds for a request's line and headers to arrive.")
+    body_timeout: float = Field(30, gt=0, description="Seconds for a request's body to arrive.")
+    write_timeout: float = Field(30, gt=0, description="Seconds a client may take to accept a part of an answer.")
+    keep_alive: int = Field(75, ge=1, description="Seconds an idle connection stays; longer than the balancer's own.")
+    max_connections: int = Field(1_000, ge=1, description="Connections at once; 503 above.")
+    max_requests: int = Field(128, ge=1, description="Requests open at once per caller; 429 above.")
+    max_calls: int = Field(64, ge=1, description="Tool calls running at once per caller.")
+    calls_per_minute: int = Field(0, ge=0, description="Tool calls a minute per caller; 0: no limit.")
+    bytes_per_minute: int = Field(200_000_000, ge=0, description="Bytes in and out a minute per caller; 0: no limit.")
+    shutdown_grace: int = Field(30, ge=0, description="Seconds that running calls get to end when the server stops.")
 
 
 class AuditConfig(Section):

@@ -4,7 +4,7 @@ import re
 
 STARS = "**********"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\bnapi_[A-Za-z0-9_-]+"), STARS),
+    (re.compile(r"\b(?:napi|nbm)_[A-Za-z0-9_-]+"), STARS),
     (re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{STARS}"),
     (re.compile(r"(?i)\b(postgres(?:ql)?://[^\s:/@?#]*):[^\s@/]+@"), rf"\1:{STARS}@"),
     # libpq's key=value form, `?password=` of a URI, and `PASSWORD '…'` of SQL, with either quote, E'' or dollar quotes.

@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -163,7 +164,7 @@ def session_caller(base: Caller) -> CallerOf:
     def caller_of(context: Context[Any, Any]) -> Caller:
         params = context.session.client_params
         client = f"{params.client_info.name} {params.client_info.version}" if params else base.client
-        return Caller(client, base.session, base.credential, base.name, base.project_id, base.read_only, base.tools)
+        return replace(base, client=client)
 
     return caller_of
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
-from . import call, demo, local, serve
+from . import call, demo, local, serve, token
 from .options import stderr
 
 cli = typer.Typer(
@@ -23,6 +23,7 @@ cli.command("serve")(serve.serve)
 cli.command("call")(call.call)
 cli.command("demo")(demo.demo)
 cli.add_typer(local.local, name="local")
+cli.add_typer(token.token, name="token")
 
 
 def _show_version(value: bool) -> None:

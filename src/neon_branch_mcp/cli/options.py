@@ -27,12 +27,14 @@ def settings(
     project_id: str | None = None,
     local: bool | None = None,
     data_dir: Path | None = None,
+    auth: str | None = None,
 ) -> Config:
     """The settings in force for a command line. Raises ConfigError."""
     return load(
         {
             "neon": {"api_key_file": api_key_file, "project_id": project_id},
             "local": {"enabled": local, "data_dir": data_dir},
+            "http": {"auth": auth},
         },
         config_file=config,
     )

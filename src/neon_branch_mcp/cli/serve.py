@@ -1,7 +1,11 @@
 """`neon-branch-mcp serve`: the MCP server."""
 
+import importlib.util
+from typing import Annotated
+
 import anyio
 import typer
+from rich.text import Text
 
 from ..app import NO_KEY, Caller, open_app
 from ..config import Config
@@ -9,7 +13,19 @@ from ..errors import ConfigError
 from ..front import Handover
 from ..server import build_server, session_caller
 from ..stdio import serve_stdio
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings, stderr
+
+Http = Annotated[
+    str | None,
+    typer.Option(
+        "--http",
+        help="Serve streamable HTTP at /mcp there, such as 127.0.0.1:8765, instead of stdio.",
+        metavar="HOST:PORT",
+    ),
+]
+Auth = Annotated[
+    str | None, typer.Option("--auth", help="Who may call over HTTP: none (loopback only), neon-api-key, tokens, jwt.")
+]
 
 
 def serve(
@@ -19,9 +35,14 @@ def serve(
     project_id: Project = None,
     local: Local = None,
     data_dir: DataDir = None,
+    http: Http = None,
+    auth: Auth = None,
 ) -> None:
-    """Serve MCP over stdin and stdout."""
-    loaded = settings(config, api_key_file, project_id, local, data_dir)
+    """Serve MCP over stdin and stdout, or over HTTP with --http."""
+    loaded = settings(config, api_key_file, project_id, local, data_dir, auth)
+    if http is not None:
+        _serve_http(loaded, http)
+        return
     if not loaded.local.enabled and loaded.api_key() is None:
         raise ConfigError(NO_KEY)
     anyio.run(_serve_stdio, loaded, context.obj)
@@ -30,3 +51,14 @@ def serve(
 async def _serve_stdio(config: Config, handover: Handover | None) -> None:
     async with open_app(config) as app:
         await serve_stdio(build_server(app, session_caller(Caller())), handover)
+
+
+def _serve_http(config: Config, address: str) -> None:
+    # Imported here: whoever serves stdio does not wait for a web server to load.
+    from ..http.listener import serve_http
+
+    def announce(url: str) -> None:
+        stderr.print(Text(f"Serving MCP at {url} (auth: {config.http.auth})"), soft_wrap=True)
+
+    uvloop = importlib.util.find_spec("uvloop") is not None
+    anyio.run(serve_http, config, address, announce, backend_options={"use_uvloop": uvloop})

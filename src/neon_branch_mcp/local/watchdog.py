@@ -8,7 +8,6 @@ as a file of its own, so it imports nothing of the package.
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
@@ -59,7 +58,7 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def main(locks: Path, clusters: Path, sockets: Path) -> None:
+def main(locks: Path, clusters: Path) -> None:
     """Wait until nobody has the data directory open, then stop its clusters."""
     own = os.open(locks / "watchdog", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -74,11 +73,10 @@ def main(locks: Path, clusters: Path, sockets: Path) -> None:
     stop_all(clusters)
     time.sleep(SETTLE)
     stop_all(clusters)
-    shutil.rmtree(sockets, ignore_errors=True)
     # Ours first: who opens the directory next must not take us for a watchdog of theirs.
     os.close(own)
     os.close(shared)
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

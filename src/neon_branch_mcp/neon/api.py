@@ -48,6 +48,7 @@ class Api:
         self._api_key = api_key
         self.calls: Counter[str] = Counter()
         """How many requests were sent, by method and route: tests and metrics read it."""
+        self.retries = 0
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"accept": "application/json", "user-agent": user_agent or f"neon-branch-mcp/{__version__}"},

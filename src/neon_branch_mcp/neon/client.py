@@ -92,6 +92,11 @@ class NeonClient:
         self.pause = self._api.pause
         self._locks: dict[str, anyio.Lock] = {}
 
+    @property
+    def retries(self) -> int:
+        """How many requests were sent again."""
+        return self._api.retries
+
     async def aclose(self) -> None:
         """Closes the connections to the API."""
         await self._api.aclose()

@@ -25,8 +25,8 @@ class Grant:
     grantor: str
 
 
-Grants: TypeAlias = tuple[Grant, ...]
-"""Where the privileges differ from the default. An entry without privileges is a default that was revoked."""
+Grants: TypeAlias = tuple[Grant, ...] | None
+"""None where nothing differs from the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,9 @@ class ColumnDetail:
     """What few columns have."""
 
     identity: Literal["", "always", "by default"] = ""
-    sequence: "Sequence | None" = None
+    sequence: SequenceOptions | None = None
+    sequence_name: Name | None = None
+    unlogged_sequence: bool = False
     generated: Literal["", "stored", "virtual"] = ""
     collation: str = ""
     storage: str = ""
@@ -56,8 +58,9 @@ class ColumnDetail:
     options: tuple[str, ...] = ()
     fdw_options: tuple[str, ...] = ()
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     inherited: bool = False
+    own_default: bool = True
 
 
 PLAIN = ColumnDetail()
@@ -72,7 +75,6 @@ class Column:
     not_null: bool = False
     default: str | None = None
     detail: ColumnDetail = PLAIN
-    number: int = field(default=0, compare=False)
 
 
 ConstraintKind: TypeAlias = Literal["primary key", "foreign key", "unique", "check", "exclude", "not null", "trigger"]
@@ -190,7 +192,7 @@ class Table:
     replica_identity: Literal["", "full", "nothing", "index"] = ""
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
     rows: int | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
@@ -216,7 +218,7 @@ class View:
     tablespace: str = ""
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
     rows: int | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
@@ -227,17 +229,16 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence. `owned_by` is the table and column whose end is its end; `identity`, that it is an identity column's own."""
+    """A sequence that is not an identity column's. `owned_by` is the table and column whose end is its end."""
 
     schema: str
     name: str
     options: SequenceOptions
     unlogged: bool = False
     owned_by: tuple[str, str, str] | None = None
-    identity: bool = False
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -250,7 +251,7 @@ class Enum:
     values: tuple[str, ...]
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -267,7 +268,7 @@ class Domain:
     constraints: tuple[Constraint, ...] = ()
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -280,7 +281,7 @@ class Composite:
     columns: tuple[Column, ...]
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -293,7 +294,7 @@ class Range:
     definition: str
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -320,7 +321,7 @@ class Function:
     security_definer: bool = False
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -338,7 +339,7 @@ class Other:
     definition: str
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
     oid: int = field(default=0, compare=False)
 
 
@@ -360,7 +361,7 @@ class Namespace:
     name: str
     owner: str = ""
     comment: str = ""
-    grants: Grants = ()
+    grants: Grants = None
 
 
 SchemaObject: TypeAlias = Enum | Domain | Composite | Range | Table | View | Sequence | Function | Other

@@ -32,7 +32,8 @@ async def list_projects(
     """List the Neon projects that this server's key reaches."""
     workspace = await ctx.workspace()
     found = await workspace.client.list_projects(search)
-    return ProjectList([ProjectView(p.id, p.name, p.pg_version, p.region_id) for p in found])
+    bound = ctx.caller.project_id
+    return ProjectList([ProjectView(p.id, p.name, p.pg_version, p.region_id) for p in found if bound in (None, p.id)])
 
 
 SPECS = (ToolSpec(list_projects, "List projects", "read", "projects"),)
