@@ -24,7 +24,7 @@ from neon_branch_mcp.local.watchdog import postmasters_below
 
 from .conftest import data_folder
 
-ROUNDS = int(os.environ.get("NEON_BRANCH_MCP_CRASH_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("NEON_BRANCH_MCP_CRASH_ROUNDS", "3"))
 WORKER = Path(__file__).with_name("crash_worker.py")
 
 

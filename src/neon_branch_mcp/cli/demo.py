@@ -1,7 +1,6 @@
 """`neon-branch-mcp demo`: the main job, played through the real protocol on a real Postgres."""
 
 import json
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
+from ..local.places import destroy
 from .journey import BRANCH, MIGRATION, WRONG_MIGRATION
 from .options import DataDir
 
@@ -51,7 +51,7 @@ def demo(
         raise typer.Exit(1) from None
     finally:
         if data_dir is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            destroy(folder)
 
 
 @dataclass

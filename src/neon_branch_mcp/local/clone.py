@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ConfigError, Unreachable
 from .binaries import Binaries
 from .cluster import Cluster
-from .files import copy_file, copy_tree
+from .files import copy_file, copy_tree, give_tree
 from .locks import locked
 from .places import Places
 from .settings import SUPERUSER, write_settings
@@ -44,10 +44,21 @@ class Cloned:
 
 
 def make_from_template(cluster: Cluster) -> None:
-    """A fresh, empty cluster. It does not run yet."""
-    template = _template(cluster.places, cluster.binaries)
+    """A fresh, empty cluster. It does not run yet.
+
+    The first one of a data directory comes from initdb itself; later ones are copies of a template, in a tenth of the time.
+    """
+    places = cluster.places
     prepare_folder(cluster)
-    copy_tree(template, cluster.data, uid=cluster.places.uid)
+    with locked(places.locks / "template"):
+        template = places.root / f"template-{cluster.binaries.version}-{TEMPLATE_VERSION}"
+        first = not any(p.name != cluster.id for p in places.clusters.iterdir())
+        if not first and not template.exists():
+            _initdb(places, cluster.binaries, template)
+        if first:
+            _initdb(places, cluster.binaries, cluster.data)
+    if not first:
+        copy_tree(template, cluster.data, uid=places.uid)
 
 
 def prepare_folder(cluster: Cluster) -> None:
@@ -151,19 +162,6 @@ def _certificate(places: Places) -> Path:
     return folder
 
 
-def _template(places: Places, binaries: Binaries) -> Path:
-    """The prepared PGDATA of this version: copying it takes a tenth of an initdb."""
-    template = places.root / f"template-{binaries.version}-{TEMPLATE_VERSION}"
-    with locked(places.locks / "template"):
-        if not template.exists():
-            for old in places.root.glob("template-*.half"):
-                shutil.rmtree(old, ignore_errors=True)
-            half = template.with_name(template.name + ".half")
-            _initdb(places, binaries, half)
-            half.rename(template)
-    return template
-
-
 def _initdb(places: Places, binaries: Binaries, target: Path) -> None:
     with _initdb_place(places) as (data, spawn_as):
         # Builds know C.UTF-8 by themselves from 17 on; before, and for lc_ctype, it is the system's, which may lack it.
@@ -174,7 +172,9 @@ def _initdb(places: Places, binaries: Binaries, target: Path) -> None:
                 break
         else:
             raise ConfigError(f"initdb of Postgres {binaries.version} failed: {answer.stderr.strip()[-1500:]}")
-        copy_tree(data, target, uid=places.uid)
+        if places.uid is not None:
+            give_tree(data, places.uid)
+        data.rename(target)
 
 
 def _run_initdb(

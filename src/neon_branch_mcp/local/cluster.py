@@ -161,6 +161,7 @@ class Cluster:
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         if self.log.exists() and self.log.stat().st_size > LOG_KEPT:
             self.log.replace(self.log.with_suffix(".log.1"))
+        self.places.keep_sockets()
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [self.binaries.tool("postgres"), "-D", str(self.data), "-p", str(port), "-k", str(self.places.sockets)],

@@ -90,6 +90,13 @@ def _read_and_write(src: int, dst: int) -> None:
             view = view[os.write(dst, view) :]
 
 
+def give_tree(folder: Path, uid: int) -> None:
+    """Make `uid` the owner of a folder and all below it."""
+    os.chown(folder, uid, uid)
+    for entry, _ in _walk(folder, ""):
+        os.chown(entry.path, uid, uid, follow_symlinks=False)
+
+
 def disk_usage(folder: Path) -> int:
     """Bytes of the files below a folder, as their lengths say."""
     total = 0

@@ -100,18 +100,13 @@ class Jobs:
         self._running: dict[str, Future[None]] = {}
 
     def submit(self, job_id: str) -> Future[None]:
-        """Run it in a thread; the future ends when the job has, well or badly."""
+        """Run it in a thread, unless it runs already; the future ends when the job has, well or badly."""
         with self._lock:
-            future = self._pool.submit(self._run, job_id)
-            self._running[job_id] = future
+            future = self._running.get(job_id)
+            if future is None:
+                future = self._running[job_id] = self._pool.submit(self._run, job_id)
         future.add_done_callback(lambda _: self._running.pop(job_id, None))
         return future
-
-    def wait(self, job_id: str) -> None:
-        """Return when the job, if this process runs it, has ended."""
-        future = self._running.get(job_id)
-        if future is not None:
-            future.result()
 
     def close(self) -> None:
         """Let what runs end."""

@@ -6,10 +6,13 @@ process becomes leader, its jobs are taken over, and when it was the last one th
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from . import watchdog
 from .locks import FileLock, take_lock, try_lock
@@ -17,6 +20,9 @@ from .places import Places
 
 CLOSE_TIMEOUT = 60.0
 STALE_AFTER = 60.0
+
+# -I keeps the caller's environment out; psutil may stand where only the caller's sys.path leads.
+RUN_FILE = "import runpy, sys; sys.path.append(sys.argv.pop(2)); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 _watchdogs: list[subprocess.Popen[bytes]] = []  # kept until the interpreter ends: they outlive whoever started them
 
@@ -76,8 +82,11 @@ class Lease:
         if free is None:
             return
         free.release()
+        places = self._places
+        arguments = [watchdog.__file__, str(Path(psutil.__file__).parents[1])]
+        arguments += [str(places.locks), str(places.clusters), str(places.sockets)]
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", watchdog.__file__, str(self._places.locks), str(self._places.clusters)],
+            [sys.executable, "-I", "-c", RUN_FILE, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -104,6 +113,7 @@ class Lease:
             alone = try_lock(self._places.locks / "open")
             if alone is not None:
                 watchdog.stop_all(self._places.clusters)
+                shutil.rmtree(self._places.sockets, ignore_errors=True)
                 alone.release()
                 break
             if self._others():

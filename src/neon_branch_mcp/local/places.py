@@ -5,6 +5,7 @@ the data directory or the virtual environment stands below a closed folder (`/ro
 elsewhere. Nobody else's folder is ever chmod'ed.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from . import watchdog
 from .binaries import Binaries
 from .files import copy_tree
 
@@ -50,6 +52,11 @@ class Places:
     def spawn_as(self) -> dict[str, Any]:
         """Arguments for subprocess that make a child run as the servers' user."""
         return {} if self.uid is None else {"user": self.uid, "group": self.uid, "extra_groups": []}
+
+    def keep_sockets(self) -> None:
+        """Make the sockets' folder again if somebody tidied it away."""
+        if not _own_folder(self.sockets, self.uid):
+            raise ConfigError(f"{self.sockets}, where the servers' sockets were, belongs to somebody else now.")
 
     def give(self, path: Path) -> None:
         """Make the servers' user the owner of a file or folder of ours."""
@@ -121,9 +128,13 @@ def _find_root(data_dir: Path, uid: int | None) -> Path:
     return root
 
 
+def _temporary_elsewhere() -> Path:
+    return Path(tempfile.gettempdir()) / "neon-branch-mcp-root"
+
+
 def _folder_elsewhere() -> Path:
     """A folder of ours that everybody can walk through; only root needs one."""
-    for folder in (ELSEWHERE, Path(tempfile.gettempdir()) / "neon-branch-mcp-root"):
+    for folder in (ELSEWHERE, _temporary_elsewhere()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -138,20 +149,49 @@ def _folder_elsewhere() -> Path:
 
 def _sockets(data_dir: Path, uid: int | None) -> Path:
     """A short folder for unix sockets (their paths may have 103 bytes), closed to everybody but the servers' user."""
-    want = os.geteuid() if uid is None else uid
     base = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
     for attempt in range(10):
         folder = base / f"nbm-{digest(data_dir)}{attempt or ''}"
-        try:
-            folder.mkdir(mode=0o700)
-            if uid is not None:
-                os.chown(folder, uid, uid)
-        except FileExistsError:
-            pass
-        info = folder.lstat()
-        if stat.S_ISDIR(info.st_mode) and info.st_uid == want and stat.S_IMODE(info.st_mode) == 0o700:
+        if _own_folder(folder, uid):
             return folder
     raise ConfigError(f"Somebody else owns every folder that could hold the servers' sockets ({base}/nbm-…).")
+
+
+def _own_folder(folder: Path, uid: int | None) -> bool:
+    """Make the folder closed and the servers' own; False when somebody else has one of that name."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        if uid is not None:
+            os.chown(folder, uid, uid)
+    info = folder.lstat()
+    want = os.geteuid() if uid is None else uid
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == want and stat.S_IMODE(info.st_mode) == 0o700
+
+
+def destroy(data_dir: Path) -> None:
+    """Delete a data directory that no process has open, with what it keeps elsewhere."""
+    note = data_dir / FOUND_AT
+    if note.exists():
+        _remove_root(Path(note.read_text(encoding="utf-8").strip()), data_dir)
+    shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def sweep_elsewhere(places: Places) -> None:
+    """Remove what deleted data directories kept elsewhere. Only root keeps anything elsewhere."""
+    if places.uid is None:
+        return
+    for note in (*ELSEWHERE.glob(f"*/{BELONGS_TO}"), *_temporary_elsewhere().glob(f"*/{BELONGS_TO}")):
+        data_dir = Path(note.read_text(encoding="utf-8").strip())
+        if not data_dir.exists():
+            _remove_root(note.parent, data_dir)
+
+
+def _remove_root(root: Path, data_dir: Path) -> None:
+    """Only a folder that says itself whose it is."""
+    note = root / BELONGS_TO
+    if note.exists() and note.read_text(encoding="utf-8").strip() == str(data_dir):
+        watchdog.stop_all(root)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def reachable(binaries: Binaries, uid: int | None) -> Binaries:

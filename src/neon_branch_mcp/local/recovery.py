@@ -9,6 +9,7 @@ from .core import Core
 from .jobs import Jobs
 from .lease import Lease
 from .locks import locked
+from .places import sweep_elsewhere
 from .store import BranchRow, ClusterRow, JobRow, OperationRow
 from .work import discard
 
@@ -43,6 +44,7 @@ def sweep(core: Core) -> None:
             discard(core, row.id)
     _sweep_folders(core)
     _sweep_half_made(core)
+    sweep_elsewhere(core.places)
 
 
 def _sweep_folders(core: Core) -> None:
@@ -63,6 +65,5 @@ def _sweep_folders(core: Core) -> None:
 
 def _sweep_half_made(core: Core) -> None:
     with locked(core.places.locks / "template"):
-        for pattern in ("initdb-*", "template-*.half"):
-            for path in core.places.root.glob(pattern):
-                shutil.rmtree(path, ignore_errors=True)
+        for path in core.places.root.glob("initdb-*"):
+            shutil.rmtree(path, ignore_errors=True)

@@ -60,8 +60,13 @@ class Service:
         self._store = core.store
 
     def submit(self, changed: Changed) -> Future[None]:
-        """Begin the work of a call that has been written down."""
+        """The end of a call's work, which has begun already."""
         return self._jobs.submit(changed.job_id)
+
+    def _begin(self, changed: Changed) -> Changed:
+        """Begin the work of a call as soon as it is written down, whatever becomes of the answer."""
+        self._jobs.submit(changed.job_id)
+        return changed
 
     # Projects
 
@@ -116,7 +121,7 @@ class Service:
                 actions=["create_timeline", "start_compute"],
                 payload={"role": role, "database": database, "sample": sample},
             )
-        return Changed(operations, project, row, [endpoint], [owner], job_id=job_id)
+        return self._begin(Changed(operations, project, row, [endpoint], [owner], job_id=job_id))
 
     def delete_project(self, project_id: str) -> Changed:
         """Everything of a project."""
@@ -125,7 +130,7 @@ class Service:
             self._not_busy(tx, project_id)
             tx.change(ProjectRow, project_id, state="deleting")
             job_id, operations = schedule(tx, self.core, "delete_project", project_id, actions=["delete_timeline"])
-        return Changed(operations, project, job_id=job_id)
+        return self._begin(Changed(operations, project, job_id=job_id))
 
     # Branches
 
@@ -162,7 +167,7 @@ class Service:
                 actions=["create_branch", "start_compute"] if endpoints else ["create_branch"],
                 payload={"source_id": parent.id, "compute": bool(endpoints)},
             )
-        return Changed(operations, None, row, endpoints, roles, job_id=job_id)
+        return self._begin(Changed(operations, None, row, endpoints, roles, job_id=job_id))
 
     def update_branch(self, project_id: str, branch_id: str, columns: Mapping[str, Any]) -> Changed:
         """Rename, protect, or set the end of a branch (`name`, `is_protected`, `expires_at` with `ttl_seconds`)."""
@@ -200,7 +205,7 @@ class Service:
                 endpoint_id=endpoint.id if endpoint else None,
                 actions=["suspend_compute", "delete_timeline"],
             )
-        return Changed(operations, None, branch, job_id=job_id)
+        return self._begin(Changed(operations, None, branch, job_id=job_id))
 
     def restore_branch(
         self, project_id: str, branch_id: str, source_id: str, *, preserve_under_name: str | None = None
@@ -241,7 +246,7 @@ class Service:
                 payload={"source_id": source.id, "preserve_as": preserved.id if preserved else None},
             )
             branch = branch_in(tx, branch_id)
-        return Changed(operations, None, branch, job_id=job_id)
+        return self._begin(Changed(operations, None, branch, job_id=job_id))
 
     def set_default(self, project_id: str, branch_id: str) -> Changed:
         """Make it the project's default branch."""
@@ -294,7 +299,7 @@ class Service:
                 endpoint_id=endpoint.id,
                 actions=["start_compute"],
             )
-        return Changed(operations, None, branch, [endpoint], job_id=job_id)
+        return self._begin(Changed(operations, None, branch, [endpoint], job_id=job_id))
 
     def compute(self, project_id: str, endpoint_id: str, kind: Literal["start_compute", "suspend_compute"]) -> Changed:
         """Start or suspend a compute."""
@@ -310,7 +315,7 @@ class Service:
                 endpoint_id=endpoint_id,
                 actions=[kind],
             )
-        return Changed(operations, endpoints=[endpoint], job_id=job_id)
+        return self._begin(Changed(operations, endpoints=[endpoint], job_id=job_id))
 
     # Databases and roles: the cluster itself is asked, so what SQL made is seen too
 
@@ -377,7 +382,7 @@ class Service:
                 actions=["apply_config"],
                 payload={"role": name, "password": new.password},
             )
-        return Changed(operations, role=new, job_id=job_id)
+        return self._begin(Changed(operations, role=new, job_id=job_id))
 
     def connection_uri(
         self, project_id: str, database: str, role: str, *, branch_id: str | None, endpoint_id: str | None

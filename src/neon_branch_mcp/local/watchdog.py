@@ -8,6 +8,7 @@ as a file of its own, so it imports nothing of the package.
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import time
@@ -58,7 +59,7 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def main(locks: Path, clusters: Path) -> None:
+def main(locks: Path, clusters: Path, sockets: Path) -> None:
     """Wait until nobody has the data directory open, then stop its clusters."""
     own = os.open(locks / "watchdog", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -73,10 +74,11 @@ def main(locks: Path, clusters: Path) -> None:
     stop_all(clusters)
     time.sleep(SETTLE)
     stop_all(clusters)
+    shutil.rmtree(sockets, ignore_errors=True)
     # Ours first: who opens the directory next must not take us for a watchdog of theirs.
     os.close(own)
     os.close(shared)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

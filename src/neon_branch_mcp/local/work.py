@@ -93,10 +93,13 @@ def create_project(job: Job) -> None:
         with job.step("create_timeline"):
             cluster = _new_cluster(job)
             make_from_template(cluster)
-            configure(cluster, durable=True)
+            configure(cluster, durable=False)
         with job.step("start_compute"):
             cluster.start()
             _fill_root(job, cluster, str(payload["role"]), str(payload["database"]), sample=bool(payload["sample"]))
+            # What was made so far can be made again; what the user brings from now on cannot.
+            configure(cluster, durable=True)
+            cluster.execute("SELECT pg_reload_conf()")
             with core.store.write() as tx:
                 _hand_over(tx, branch.id, cluster)
             _await_port(core, branch.id)
@@ -115,8 +118,7 @@ def _fill_root(job: Job, cluster: Cluster, role: str, database: str, *, sample: 
     if sample:
         access.run_as(cluster, database, role, shop_sql())
         with cluster.connect(database) as conn:
-            conn.execute("VACUUM (FREEZE, ANALYZE)")
-            conn.execute("CHECKPOINT")
+            conn.execute("VACUUM (FREEZE, ANALYZE) users, products, orders, order_items")
 
 
 def undo_create_project(job: Job) -> None:

@@ -161,6 +161,7 @@ class _Reader:
             sequences=rows.sequences(sequences),
             functions=rows.functions(await self._rows("functions", locked=held)),
             comment=comment or "",
+            depends=tuple(await self._rows("dependencies")) if self._parameters["only"] is None else (),
             database=database,
             role=role,
             server_version=version,

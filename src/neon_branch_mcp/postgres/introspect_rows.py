@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from .schema import (
+    PLAIN,
     Column,
     ColumnDetail,
     Composite,
@@ -113,13 +114,14 @@ def _texts(value: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def grants(acl: Sequence[str] | None, default: Sequence[str] | None = None) -> Grants:
-    """The entries of an ACL, ordered; None where there is none or it says what the default says."""
+    """Where the ACL differs from the default, by role; a default entry that is gone stays with no privileges."""
     if acl is None:
-        return None
-    items = tuple(sorted((_grant(item) for item in acl), key=lambda g: (g.role, g.grantor)))
-    if default is not None and items == grants(default):
-        return None
-    return items
+        return ()
+    found = {_grant(item) for item in acl}
+    usual = {_grant(item) for item in default or ()}
+    roles = {g.role for g in found}
+    revoked = {Grant(g.role, (), (), g.grantor) for g in usual if g.role not in roles}
+    return tuple(sorted((found - usual) | revoked, key=lambda g: (g.role, g.grantor)))
 
 
 def _grant(item: str) -> Grant:
@@ -141,38 +143,32 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def identities(sequences: Iterable[Row]) -> dict[tuple[int, str], Row]:
+def identities(sequences: Iterable[Row]) -> dict[tuple[int, str], SequenceObject]:
     """The sequences of identity columns by relation and column."""
-    return {(r[12], r[15]): r for r in sequences if r[11]}
+    return {(r[12], r[15]): _sequence(r) for r in sequences if r[11]}
 
 
-def _options(r: Row) -> SequenceOptions:
-    return SequenceOptions(*r[3:10])
-
-
-def columns(found: Iterable[Row], identity: Mapping[tuple[int, str], Row]) -> dict[int, tuple[Column, ...]]:
+def columns(found: Iterable[Row], identity: Mapping[tuple[int, str], SequenceObject]) -> dict[int, tuple[Column, ...]]:
     """Columns by relation. Equal texts are kept once: a large schema repeats few names and types."""
     kept: dict[str, str] = {}
 
     def one(r: Row) -> Column:
-        relation, name, type_, not_null, default, detail = r
+        relation, name, type_, not_null, default, detail, number = r
         name = kept.setdefault(name, name)
         type_ = kept.setdefault(type_, type_)
         if detail is None:
-            return Column(name, type_, not_null, default)
-        return Column(name, type_, not_null, default, _detail(detail, identity.get((relation, name))))
+            return Column(name, type_, not_null, default, PLAIN, number)
+        return Column(name, type_, not_null, default, _detail(detail, identity.get((relation, name))), number)
 
     return _grouped((r[0], one(r)) for r in found)
 
 
-def _detail(d: Mapping[str, Any], sequence: Row | None) -> ColumnDetail:
+def _detail(d: Mapping[str, Any], sequence: SequenceObject | None) -> ColumnDetail:
     if d["inherited"] and not any(v for k, v in d.items() if k != "inherited"):
         return INHERITED
     return ColumnDetail(
         identity={"a": "always", "d": "by default"}.get(d["identity"], ""),  # type: ignore[arg-type]  # a Literal each
-        sequence=None if sequence is None else _options(sequence),
-        sequence_name=None if sequence is None else (sequence[1], sequence[2]),
-        unlogged_sequence=sequence is not None and sequence[10],
+        sequence=sequence,
         generated={"s": "stored", "v": "virtual"}.get(d["generated"], ""),  # type: ignore[arg-type]  # a Literal each
         collation=d["collation"] or "",
         storage=STORAGE.get(d["storage"] or "", ""),
@@ -361,20 +357,21 @@ def _view(r: Row, parts: Parts) -> View:
 
 def sequences(found: Iterable[Row]) -> tuple[SequenceObject, ...]:
     """The sequences that are not an identity column's."""
-    return tuple(
-        SequenceObject(
-            schema=r[1],
-            name=r[2],
-            options=_options(r),
-            unlogged=r[10],
-            owned_by=(r[13], r[14], r[15]) if r[14] else None,
-            owner=r[16],
-            comment=r[17] or "",
-            grants=grants(r[18], r[19]),
-            oid=r[0],
-        )
-        for r in found
-        if not r[11]
+    return tuple(_sequence(r) for r in found if not r[11])
+
+
+def _sequence(r: Row) -> SequenceObject:
+    return SequenceObject(
+        schema=r[1],
+        name=r[2],
+        options=SequenceOptions(*r[3:10]),
+        unlogged=r[10],
+        owned_by=(r[13], r[14], r[15]) if r[14] else None,
+        identity=bool(r[11]),
+        owner=r[16],
+        comment=r[17] or "",
+        grants=grants(r[18], r[19]),
+        oid=r[0],
     )
 
 

@@ -25,8 +25,8 @@ class Grant:
     grantor: str
 
 
-Grants: TypeAlias = tuple[Grant, ...] | None
-"""None where nothing differs from the default."""
+Grants: TypeAlias = tuple[Grant, ...]
+"""Where the privileges differ from the default. An entry without privileges is a default that was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,7 @@ class ColumnDetail:
     """What few columns have."""
 
     identity: Literal["", "always", "by default"] = ""
-    sequence: SequenceOptions | None = None
-    sequence_name: Name | None = None
-    unlogged_sequence: bool = False
+    sequence: "Sequence | None" = None
     generated: Literal["", "stored", "virtual"] = ""
     collation: str = ""
     storage: str = ""
@@ -58,9 +56,8 @@ class ColumnDetail:
     options: tuple[str, ...] = ()
     fdw_options: tuple[str, ...] = ()
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     inherited: bool = False
-    own_default: bool = True
 
 
 PLAIN = ColumnDetail()
@@ -75,6 +72,7 @@ class Column:
     not_null: bool = False
     default: str | None = None
     detail: ColumnDetail = PLAIN
+    number: int = field(default=0, compare=False)
 
 
 ConstraintKind: TypeAlias = Literal["primary key", "foreign key", "unique", "check", "exclude", "not null", "trigger"]
@@ -192,7 +190,7 @@ class Table:
     replica_identity: Literal["", "full", "nothing", "index"] = ""
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
     rows: int | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
@@ -218,7 +216,7 @@ class View:
     tablespace: str = ""
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
     rows: int | None = field(default=None, compare=False)
     size: int | None = field(default=None, compare=False)
@@ -229,16 +227,17 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence that is not an identity column's. `owned_by` is the table and column whose end is its end."""
+    """A sequence. `owned_by` is the table and column whose end is its end; `identity`, that it is an identity column's own."""
 
     schema: str
     name: str
     options: SequenceOptions
     unlogged: bool = False
     owned_by: tuple[str, str, str] | None = None
+    identity: bool = False
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -251,7 +250,7 @@ class Enum:
     values: tuple[str, ...]
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -268,7 +267,7 @@ class Domain:
     constraints: tuple[Constraint, ...] = ()
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -281,7 +280,7 @@ class Composite:
     columns: tuple[Column, ...]
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -294,7 +293,7 @@ class Range:
     definition: str
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -321,7 +320,7 @@ class Function:
     security_definer: bool = False
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -339,7 +338,7 @@ class Other:
     definition: str
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
     oid: int = field(default=0, compare=False)
 
 
@@ -361,7 +360,7 @@ class Namespace:
     name: str
     owner: str = ""
     comment: str = ""
-    grants: Grants = None
+    grants: Grants = ()
 
 
 SchemaObject: TypeAlias = Enum | Domain | Composite | Range | Table | View | Sequence | Function | Other

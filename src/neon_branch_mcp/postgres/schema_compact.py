@@ -98,6 +98,15 @@ def _kind(table: Table) -> str:
     return "table" if table.kind == "partitioned table" else table.kind
 
 
+def relation_notes(relation: Table | View) -> list[str]:
+    """What is known of a table or view beyond its DDL."""
+    name = qualified(relation.schema, relation.name)
+    notes = [f"{name}{_size(relation.rows, relation.size)}{_state(relation)}"]
+    if isinstance(relation, Table) and relation.referenced_by:
+        notes.append(f"referenced by {', '.join(_pointing(relation))}")
+    return notes if notes != [name] else []
+
+
 def _size(rows: int | None, size: int | None) -> str:
     facts = []
     if rows is not None:
@@ -123,14 +132,14 @@ def _table(table: Table, context: Context) -> Iterator[str]:
     if not table.partition_bound:
         for column in table.columns:
             if not (column.detail.inherited and table.parents):
-                yield "  " + _column(table, column, single.get(column.name, []), context)
+                yield "  " + column_text(table, column, single.get(column.name, []), context)
     inline = {id(c) for cs in single.values() for c in cs}
     for constraint in table.constraints:
         if id(constraint) not in inline and not constraint.inherited:
-            yield "  " + _constraint(table, constraint)
+            yield "  " + constraint_text(table, constraint)
     for index in table.indexes:
         if index.parent is None:
-            yield "  " + _index(table.name, index)
+            yield "  " + index_text(table.name, index)
     yield from _on_relation(table)
     if table.row_security:
         yield f"  row level security {table.row_security}"
@@ -183,7 +192,8 @@ def _single_column(table: Table) -> dict[str, list[Constraint]]:
     return out
 
 
-def _column(table: Table, column: Column, constraints: list[Constraint], context: Context) -> str:
+def column_text(table: Table, column: Column, constraints: list[Constraint], context: Context) -> str:
+    """A column with the constraints that stand with it."""
     detail = column.detail
     serial = context.owned.get((table.schema, table.name, column.name))
     text = f"{quote(column.name)} "
@@ -204,8 +214,8 @@ def _column(table: Table, column: Column, constraints: list[Constraint], context
     if detail.identity:
         text += f" generated {detail.identity} as identity"
         if detail.sequence is not None:
-            text += _sequence_options(detail.sequence, type_=column.type, wrap=True)
-    return text + "".join(f" {_constraint(table, c, column.name)}" for c in constraints)
+            text += _sequence_options(detail.sequence.options, type_=column.type, wrap=True)
+    return text + "".join(f" {constraint_text(table, c, column.name)}" for c in constraints)
 
 
 def _is_serial(table: Table, column: Column, sequence: Sequence) -> bool:
@@ -270,7 +280,7 @@ def default_name(table: str, columns: tuple[str, ...], kind: str) -> str:
     return name if len(name.encode()) < 64 else ""
 
 
-def _constraint(table: Table, c: Constraint, column: str | None = None) -> str:
+def constraint_text(table: Table, c: Constraint, column: str | None = None) -> str:
     named = "" if c.name == default_name(table.name, c.columns, c.kind) else f"constraint {quote(c.name)} "
     return named + _constraint_text(c, inline=column is not None)
 
@@ -317,7 +327,7 @@ def _lower(text: str) -> str:
     )
 
 
-def _index(relation: str, index: Index) -> str:
+def index_text(relation: str, index: Index) -> str:
     text = index.definition
     simple = SIMPLE_KEY.match(text)
     columns = tuple(c.strip() for c in simple[2].split(",")) if simple else ()
@@ -389,7 +399,7 @@ def _view(view: View) -> Iterator[str]:
     empty = "" if view.populated else " -- not populated"
     yield f"{kind} {quote(view.name)}{options} ({columns}){_size(view.rows, view.size)}{empty}{_state(view)}"
     for index in view.indexes:
-        yield "  " + _index(view.name, index)
+        yield "  " + index_text(view.name, index)
     yield from _on_relation(view)
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from .ddl import object_text
 from .ddl_names import quote
-from .schema import Extension, Schema, SchemaObject
-from .schema_compact import Context, compact, headline
+from .schema import Extension, Schema, SchemaObject, Table, View
+from .schema_compact import Context, compact, headline, relation_notes
 from .schema_page import Detail, Entry, Page, Position, SchemaText, fill, header, select
 
 __all__ = ["Detail", "SchemaText", "render"]
@@ -30,7 +31,20 @@ def entry_of(obj: SchemaObject) -> Entry:
 
 def lines_of(obj: SchemaObject, detail: Detail, context: Context) -> list[str]:
     """The object's text."""
-    return [headline(obj)] if detail == "names" else compact(obj, context)
+    if detail == "names":
+        return [headline(obj)]
+    if detail == "tables":
+        return compact(obj, context)
+    return _full(obj, context)
+
+
+def _full(obj: SchemaObject, context: Context) -> list[str]:
+    """The exact statements, with what compact text says beyond DDL as comments."""
+    if not isinstance(obj, (Table, View)):
+        return object_text(obj)
+    owned = tuple(s for (schema, table, _), s in context.owned.items() if (schema, table) == (obj.schema, obj.name))
+    notes = [f"-- {note}" for note in relation_notes(obj)]
+    return [*notes, *object_text(obj, owned)]
 
 
 def extension_names(extensions: Sequence[Extension]) -> list[str]:

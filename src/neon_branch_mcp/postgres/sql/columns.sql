@@ -27,7 +27,8 @@ select
       'acl', a.attacl::text[],
       'inherited', not a.attislocal
     )
-  end as detail
+  end as detail,
+  a.attnum
 from pg_attribute a
 join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum

@@ -9,7 +9,40 @@ select
   pg_get_function_arguments(p.oid) as arguments,
   coalesce(pg_get_function_result(p.oid), '') as result,
   l.lanname,
-  case when %(bodies)s and p.prokind <> 'a' and not (
+  case when not %(bodies)s then null when p.prokind = 'a' then (
+    select format('CREATE AGGREGATE %%I.%%I(%%s) (', n.nspname, p.proname, pg_get_function_arguments(p.oid)) || concat_ws(
+      ', ',
+      'SFUNC = ' || g.aggtransfn,
+      'STYPE = ' || format_type(g.aggtranstype, null),
+      'SSPACE = ' || nullif(g.aggtransspace, 0),
+      'FINALFUNC = ' || nullif(g.aggfinalfn::oid, 0)::regproc,
+      case when g.aggfinalextra then 'FINALFUNC_EXTRA' end,
+      case when g.aggfinalfn::oid <> 0 and g.aggfinalmodify <> case when g.aggkind = 'n' then 'r' else 'w' end::"char" then
+        'FINALFUNC_MODIFY = ' || case g.aggfinalmodify when 'r' then 'READ_ONLY' when 's' then 'SHAREABLE' else 'READ_WRITE' end
+      end,
+      'COMBINEFUNC = ' || nullif(g.aggcombinefn::oid, 0)::regproc,
+      'SERIALFUNC = ' || nullif(g.aggserialfn::oid, 0)::regproc,
+      'DESERIALFUNC = ' || nullif(g.aggdeserialfn::oid, 0)::regproc,
+      'INITCOND = ' || quote_literal(g.agginitval),
+      'MSFUNC = ' || nullif(g.aggmtransfn::oid, 0)::regproc,
+      'MINVFUNC = ' || nullif(g.aggminvtransfn::oid, 0)::regproc,
+      'MSTYPE = ' || format_type(nullif(g.aggmtranstype, 0), null),
+      'MSSPACE = ' || nullif(g.aggmtransspace, 0),
+      'MFINALFUNC = ' || nullif(g.aggmfinalfn::oid, 0)::regproc,
+      case when g.aggmfinalextra then 'MFINALFUNC_EXTRA' end,
+      case when g.aggmfinalfn::oid <> 0 and g.aggmfinalmodify <> case when g.aggkind = 'n' then 'r' else 'w' end::"char" then
+        'MFINALFUNC_MODIFY = ' || case g.aggmfinalmodify when 'r' then 'READ_ONLY' when 's' then 'SHAREABLE' else 'READ_WRITE' end
+      end,
+      'MINITCOND = ' || quote_literal(g.aggminitval),
+      (
+        select 'SORTOP = OPERATOR(' || quote_ident(sn.nspname) || '.' || so.oprname || ')'
+        from pg_operator so join pg_namespace sn on sn.oid = so.oprnamespace where so.oid = g.aggsortop
+      ),
+      case p.proparallel when 's' then 'PARALLEL = SAFE' when 'r' then 'PARALLEL = RESTRICTED' end,
+      case when g.aggkind = 'h' then 'HYPOTHETICAL' end
+    ) || ')'
+    from pg_aggregate g where g.aggfnoid = p.oid
+  ) when not (
     p.prosqlbody is not null and exists (
       select from pg_depend d
       where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
