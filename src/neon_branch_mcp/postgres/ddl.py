@@ -60,6 +60,8 @@ def extension_statements(extension: Extension) -> Iterator[str]:
     """CREATE EXTENSION; its schema is one of the schemas, or made by the extension itself."""
     schema = "" if extension.schema == "pg_catalog" else f" WITH SCHEMA {quote(extension.schema)}"
     yield f"CREATE EXTENSION IF NOT EXISTS {quote(extension.name)}{schema}"
+    if extension.comment:
+        yield f"COMMENT ON EXTENSION {quote(extension.name)} IS {literal(extension.comment)}"
 
 
 def in_order(schema: Schema) -> list[SchemaObject]:

@@ -19,6 +19,7 @@ from .schema import (
     Grants,
     Index,
     Name,
+    Other,
     Policy,
     Range,
     SchemaObject,
@@ -140,6 +141,8 @@ def grant_target(obj: SchemaObject) -> str:
             return f"TABLE {qualified(obj.schema, obj.name)}"
         case Enum() | Composite() | Range() | Domain():
             return f"TYPE {qualified(obj.schema, obj.name)}"
+        case Other(kind="server"):
+            return f"FOREIGN SERVER {obj.identity}"
         case Function(kind="aggregate" | "window function"):
             return f"FUNCTION {qualified(obj.schema, obj.name)}({obj.identity})"
         case _:
@@ -301,7 +304,8 @@ def finish_table(table: Table, inline: bool, lookup: TableLookup) -> Statements:
             and not is_inline(table, c, inline)
             and (not c.inherited or (table.partition_bound and c.kind == "check"))
         ):
-            yield f"{only} ADD {constraint_clause(c)}"
+            # Without ONLY, a check reaches the children that inherit it; partitions are not attached yet.
+            yield f"{only.replace(' ONLY', '') if c.kind == 'check' else only} ADD {constraint_clause(c)}"
     for index in table.indexes:
         yield from create_index(table, index)
     if table.partition_bound and table.parents:

@@ -5,6 +5,7 @@ The queries are in `sql/`, one per question. They run with an empty `search_path
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from psycopg.rows import tuple_row
 from ..errors import TimedOut
 from . import introspect_rows as rows
 from .errors import translating
-from .schema import Namespace, Schema
+from .schema import Namespace, Other, Schema
 
 LEDGER_SCHEMA = "neon_branch_mcp"
 
@@ -123,6 +124,15 @@ class _Reader:
         """Relations that cannot be read now."""
         return [oid for (oid,) in await self._rows("locks")]
 
+    async def _others(self, held: list[int], version: int) -> tuple[Other, ...]:
+        found = rows.others(await self._rows("others", locked=held))
+        if version < 150000 or not any(o.kind == "publication" for o in found):
+            return found
+        more: dict[int, str] = dict(await self._rows("publication_schemas"))
+        return tuple(
+            replace(o, definition=o.definition + more.get(o.oid, "")) if o.kind == "publication" else o for o in found
+        )
+
     async def read(self, held: list[int]) -> Schema:
         database, role, version, comment = (await self._rows("database"))[0]
         types = await self._rows("types")
@@ -161,6 +171,7 @@ class _Reader:
             sequences=rows.sequences(sequences),
             functions=rows.functions(await self._rows("functions", locked=held)),
             comment=comment or "",
+            others=await self._others(held, version),
             depends=tuple(await self._rows("dependencies")) if self._parameters["only"] is None else (),
             database=database,
             role=role,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from .ddl_objects import grant_statements
 from .schema import (
     PLAIN,
     Column,
@@ -21,6 +22,7 @@ from .schema import (
     Grant,
     Grants,
     Index,
+    Other,
     Policy,
     Range,
     Reference,
@@ -433,3 +435,19 @@ def extensions(found: Iterable[Row]) -> tuple[Extension, ...]:
     return tuple(
         Extension(name, version, schema, comment or "", members) for name, version, schema, comment, members in found
     )
+
+
+def others(found: Iterable[Row]) -> tuple[Other, ...]:
+    """Objects of the rarer kinds. What another session's lock kept from being read has no definition."""
+    made = []
+    for kind, schema, name, identity, definition, owner, comment, acl, default_acl, oid in found:
+        held = grants(acl, default_acl)
+        if kind == "default privileges":
+            definition = ";\n".join(
+                definition + s for s in grant_statements(name.partition(" of ")[0], held, name.partition(" of ")[2])
+            )
+            held = ()
+            if not definition:
+                continue
+        made.append(Other(kind, schema, name, identity, definition or "", owner, comment or "", held, oid))
+    return tuple(made)

@@ -21,7 +21,7 @@ select
   (select t.reloptions from pg_class t where t.oid = c.reltoastrelid) as toast_options,
   am.amname as access_method,
   ts.spcname as tablespace,
-  c.relreplident::text,
+  case when c.relkind in ('r', 'p') then c.relreplident else 'd' end::text as replica_identity,
   c.relrowsecurity,
   c.relforcerowsecurity,
   pg_get_userbyid(c.relowner) as owner,
