@@ -15,10 +15,13 @@ from neon_branch_mcp.postgres.executor import Executor
 from neon_branch_mcp.postgres.rows import RowSet
 from neon_branch_mcp.postgres.target import Target
 
+from ..conftest import Scratch
 from .world import Probe, world
 
 
-def branch_named(name: str, *, default: bool = False, protected: bool = False, parent: str | None = "br-main") -> Branch:
+def branch_named(
+    name: str, *, default: bool = False, protected: bool = False, parent: str | None = "br-main"
+) -> Branch:
     return Branch(
         id=f"br-{name}",
         project_id="p",
@@ -101,3 +104,9 @@ def probe(database_uri: str, superuser_uri: str) -> Iterator[Probe]:
 async def client(database_uri: str, probe: Probe, make_client: MakeClient) -> Client:
     """The guard with all of its layers, over the database of traps, as its owner."""
     return await make_client(database_uri)
+
+
+@pytest.fixture
+async def parser_client(scratch: Scratch, make_client: MakeClient) -> Client:
+    """The guard over a database that nobody changes."""
+    return await make_client(scratch.uri)
