@@ -124,7 +124,7 @@ class Executor:
     async def _load(self, target: Target, attempt: "Try") -> FunctionCatalogue:
         login = self._login(target, purpose="read", read_only=True)
         with translating():
-            async with self.sessions.reading(target.branch_id, login, reuse=attempt.reuse) as conn:
+            async with self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse) as conn:
                 attempt.connected = True
                 wire = Wire(conn)
                 await wire.ours(self._begin(read_only=True))
@@ -192,7 +192,7 @@ class Executor:
         intent, branch_id = call.vetted.intent, target.branch_id
         if call.reading and call.vetted.layers.transaction:
             login = self._login(target, purpose="read", read_only=True)
-            return self.sessions.reading(branch_id, login, reuse=call.reuse)
+            return self.sessions.reading(branch_id, login, owner=target.owner, reuse=call.reuse)
         return self.sessions.fresh(branch_id, self._login(target, purpose=intent, read_only=False))
 
     async def _converse(self, wire: Wire, target: Target, call: "_Call") -> RowSet:

@@ -21,6 +21,8 @@ from ..config import SqlConfig
 from ..errors import LimitExceeded, NeonBranchError, Unreachable
 from .errors import translate
 
+Key = tuple[str, str]
+"""Whose it is, and the login."""
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 OPEN_PER_KEPT = 4
@@ -41,7 +43,7 @@ class Sessions:
 
     def __init__(self, config: SqlConfig) -> None:
         self._config = config
-        self._idle: dict[str, list[_Idle]] = {}
+        self._idle: dict[Key, list[_Idle]] = {}
         self._slots: dict[str, anyio.CapacityLimiter] = {}
         self._cleaning: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
@@ -59,12 +61,14 @@ class Sessions:
                 await conn.close()
 
     @asynccontextmanager
-    async def reading(self, branch_id: str, login: dict[str, Any], *, reuse: bool) -> AsyncIterator[Connection]:
-        """A connection for one READ ONLY transaction that is rolled back: a kept one if `reuse` and there is one.
+    async def reading(
+        self, branch_id: str, login: dict[str, Any], *, owner: str, reuse: bool
+    ) -> AsyncIterator[Connection]:
+        """A connection for one READ ONLY transaction that is rolled back: one kept for this owner if `reuse` and there is one.
 
         It is kept again afterwards unless the block was cancelled, or left it in a transaction.
         """
-        key = make_conninfo(**login)
+        key = (owner, make_conninfo(**login))
         async with self._slot(branch_id):
             conn = (self._take(key) if reuse else None) or await self._connect(login)
             try:
@@ -131,7 +135,7 @@ class Sessions:
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _take(self, key: str) -> Connection | None:
+    def _take(self, key: Key) -> Connection | None:
         """The most recently used idle connection that is still alive, as far as can be seen without asking the server."""
         group = self._idle.get(key, [])
         while group:
@@ -143,13 +147,13 @@ class Sessions:
             self._later(conn.close())
         return None
 
-    async def _give_back(self, key: str, conn: Connection) -> None:
+    async def _give_back(self, key: Key, conn: Connection) -> None:
         if _alive(conn):
             self._later(self._clean_and_keep(key, conn))
         else:
             await conn.close()
 
-    async def _clean_and_keep(self, key: str, conn: Connection) -> None:
+    async def _clean_and_keep(self, key: Key, conn: Connection) -> None:
         kept = False
         try:
             async with asyncio.timeout(5):
