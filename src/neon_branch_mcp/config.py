@@ -91,6 +91,9 @@ class NeonConfig(Section):
     retry_budget: float = Field(90, ge=0, description="Seconds to go on retrying a busy or failing API.")
 
 
+ToolGroup = Literal["branches", "sql", "schema", "migrations", "projects"]
+
+
 class PolicyConfig(Section):
     """What an agent may do where."""
 
@@ -112,6 +115,10 @@ class PolicyConfig(Section):
     )
     shared_passwords: bool = Field(
         False, description="Hand out connection strings even where a branch could not get its own password."
+    )
+    look_only: bool = Field(False, description="Offer only the tools that read (serve --read-only).")
+    tools: tuple[ToolGroup, ...] = Field(
+        (), description='Groups of tools to offer: "branches", "sql", "schema", "migrations", "projects"; empty: all.'
     )
     unparsed_reads: bool = Field(
         False, description="On read-only branches allow text sqlglot cannot parse when every other layer agrees."
@@ -270,7 +277,7 @@ def load(
     """
     env = os.environ if env is None else env
     cwd = Path.cwd() if cwd is None else cwd
-    path = config_file or _find_file(cwd)
+    path = config_file or find_file(cwd)
     merged: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     layers: list[Mapping[str, Mapping[str, Any]]] = []
     if path is not None:
@@ -306,7 +313,8 @@ def _problem(error: Any) -> str:
     return f"{where}: {error['msg']}" if where else str(error["msg"])
 
 
-def _find_file(cwd: Path) -> Path | None:
+def find_file(cwd: Path) -> Path | None:
+    """The configuration file in force where none is named."""
     for path in (cwd / FILE_NAME, platformdirs.user_config_path(APP_NAME) / "config.toml"):
         if path.is_file():
             return path
@@ -360,8 +368,13 @@ def _parse_env(section: str, key: str, value: str) -> Any:
         except ValueError as exc:
             raise ConfigError(f"{ENV_PREFIX}{section}_{key}".upper() + " is not JSON.") from exc
     if annotation.startswith(("tuple", "list")):
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return split_list(value)
     return value
+
+
+def split_list(value: str) -> list[str]:
+    """A list that was given as comma-separated text."""
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def find_neon_context(cwd: Path, home: Path | None = None) -> NeonContext | None:

@@ -22,7 +22,11 @@ from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from . import __version__
 from .app import App, Caller
 from .audit import Outcome, Token
+from .config import Config
 from .errors import InternalError, NeonBranchError, Refused, SqlError, TimedOut
+from .server_apps import view_extension, view_meta
+from .server_prompts import served_prompts
+from .server_resources import add_resources, remember_request
 from .tools.catalogue import TOOLS
 from .tools.context import ToolContext
 from .tools.schemas import input_schema, output_schema
@@ -70,6 +74,7 @@ class ServedTool(Tool):
                 idempotent_hint=hint.idempotent,
                 open_world_hint=hint.open_world,
             ),
+            meta=view_meta() if spec.page else None,
         )
         tool._spec, tool._app, tool._caller_of, tool._result = spec, app, caller_of, TypeAdapter(result)
         return tool
@@ -126,7 +131,8 @@ class ServedTool(Tool):
             ) from None
 
     def _answer(self, result: Any) -> CallToolResult:
-        structured = self._result.dump_python(result, mode="json")
+        # What has its default says nothing: it would only cost the model tokens.
+        structured = self._result.dump_python(result, mode="json", exclude_defaults=True)
         text = (
             self._spec.text(result)
             if self._spec.text
@@ -169,20 +175,36 @@ def session_caller(base: Caller) -> CallerOf:
     return caller_of
 
 
-def served_tools(app: App) -> list[ToolSpec]:
-    """The rows this server offers: list_projects goes where a project is pinned."""
-    pinned = app.config.neon.project_id is not None
-    return [spec for spec in TOOLS if not (pinned and spec.group == "projects")]
+def served_tools(config: Config) -> list[ToolSpec]:
+    """The rows this server offers: the groups that are asked for, and what reads where it is look-only. list_projects goes where a
+    project is pinned.
+    """
+    policy, pinned = config.policy, config.neon.project_id is not None
+    return [
+        spec
+        for spec in TOOLS
+        if (not policy.tools or spec.group in policy.tools)
+        and not (policy.look_only and spec.writes)
+        and not (pinned and spec.group == "projects")
+    ]
 
 
 def build_server(app: App, caller_of: CallerOf) -> MCPServer:
     """The MCP server over `app`; nothing is opened until a tool is called."""
-    return MCPServer(
+    served = served_tools(app.config)
+    names = [spec.name for spec in served]
+    server = MCPServer(
         name="neon-branch-mcp",
         title="Neon branches",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[ServedTool.serve(spec, app, caller_of) for spec in served_tools(app)],
+        tools=[ServedTool.serve(spec, app, caller_of) for spec in served],
+        extensions=[view_extension()],
+        middleware=[remember_request],
         subscriptions=False,
         log_level="WARNING",
     )
+    for prompt in served_prompts(names):
+        server.add_prompt(prompt)
+    add_resources(server, names)
+    return server

@@ -9,7 +9,7 @@ from rich.text import Text
 from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
-from . import call, demo, local, serve, token
+from . import call, check, demo, init, local, serve, token
 from .options import stderr
 
 cli = typer.Typer(
@@ -24,6 +24,8 @@ cli.command("call")(call.call)
 cli.command("demo")(demo.demo)
 cli.add_typer(local.local, name="local")
 cli.add_typer(token.token, name="token")
+cli.command("init")(init.init)
+cli.command("check")(check.check)
 
 
 def _show_version(value: bool) -> None:

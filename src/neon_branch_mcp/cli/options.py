@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..config import Config, load
+from ..config import Config, load, split_list
 
 stderr = Console(stderr=True)
 
@@ -19,6 +19,17 @@ Local = Annotated[
     bool | None, typer.Option("--local/--cloud", help="Real Postgres branches on this machine; no account needed.")
 ]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where --local keeps its clusters.", metavar="DIR")]
+ReadOnly = Annotated[
+    bool | None, typer.Option("--read-only", help="Offer only the tools that read.", show_default=False)
+]
+ToolGroups = Annotated[
+    str | None,
+    typer.Option(
+        "--tools",
+        help="Offer only these groups: branches, sql, schema, migrations, projects; separated by commas.",
+        metavar="GROUPS",
+    ),
+]
 
 
 def settings(
@@ -28,11 +39,14 @@ def settings(
     local: bool | None = None,
     data_dir: Path | None = None,
     auth: str | None = None,
+    read_only: bool | None = None,
+    tools: str | None = None,
 ) -> Config:
     """The settings in force for a command line. Raises ConfigError."""
     return load(
         {
             "neon": {"api_key_file": api_key_file, "project_id": project_id},
+            "policy": {"look_only": read_only, "tools": None if tools is None else split_list(tools)},
             "local": {"enabled": local, "data_dir": data_dir},
             "http": {"auth": auth},
         },

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..front import Handover
 from ..server import build_server, session_caller
 from ..stdio import serve_stdio
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings, stderr
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, ReadOnly, ToolGroups, settings, stderr
 
 Http = Annotated[
     str | None,
@@ -37,9 +37,11 @@ def serve(
     data_dir: DataDir = None,
     http: Http = None,
     auth: Auth = None,
+    read_only: ReadOnly = None,
+    tools: ToolGroups = None,
 ) -> None:
     """Serve MCP over stdin and stdout, or over HTTP with --http."""
-    loaded = settings(config, api_key_file, project_id, local, data_dir, auth)
+    loaded = settings(config, api_key_file, project_id, local, data_dir, auth, read_only, tools)
     if http is not None:
         _serve_http(loaded, http)
         return

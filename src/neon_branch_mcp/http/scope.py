@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..app import Caller
+from ..config import ToolGroup
 from ..errors import NotPermitted, Refused
 from ..tools.catalogue import TOOLS
-from ..tools.spec import Group
 
-CATEGORIES: Mapping[str, frozenset[Group]] = {
+CATEGORIES: Mapping[str, frozenset[ToolGroup]] = {
     "projects": frozenset({"projects"}),
     "branches": frozenset({"branches"}),
     "schema": frozenset({"schema", "migrations"}),

@@ -50,4 +50,4 @@ def _check_writable(place: Place) -> None:
         )
 
 
-SPECS = (ToolSpec(apply_migration, "Apply migration", "write", "migrations", text=MigrationReport.text),)
+SPECS = (ToolSpec(apply_migration, "Apply migration", "write", "migrations", text=MigrationReport.text, page=True),)

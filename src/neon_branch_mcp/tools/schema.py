@@ -54,4 +54,4 @@ async def _read_schema(ctx: ToolContext, place: Place, schemas: list[str] | None
         return await introspect(conn, schemas=schemas)
 
 
-SPECS = (ToolSpec(describe_schema, "Describe schema", "read", "schema", text=lambda r: r.schema),)
+SPECS = (ToolSpec(describe_schema, "Describe schema", "read", "schema", text=lambda r: r.schema, page=True),)

@@ -33,30 +33,31 @@ def _untitled(value: Any) -> Any:
 
 
 def output_schema(result: type[Any]) -> Json:
-    """The shape of a result in the fewest tokens: the names of its fields and of the fields one level below, with their types."""
+    """The shape of a result in the fewest tokens: the fields that are always there with their types, and the names of the fields one
+    level below. A field with a default is left out here, and in results where it has it.
+    """
     schema = TypeAdapter(result).json_schema(mode="serialization")
     defs = schema.get("$defs", {})
-    shape = _shape(schema, defs, depth=0)
-    return {**shape, "required": list(shape["properties"])}
+    always = schema.get("required", [])
+    return {
+        "type": "object",
+        "properties": {name: _shape(schema["properties"][name], defs) for name in always},
+        "required": always,
+    }
 
 
-def _shape(schema: Json, defs: Json, depth: int) -> Json:
+def _shape(schema: Json, defs: Json) -> Json:
     if "$ref" in schema:
-        return _shape(defs[schema["$ref"].rpartition("/")[2]], defs, depth)
+        return _shape(defs[schema["$ref"].rpartition("/")[2]], defs)
     arms = [a for a in schema.get("anyOf", ()) if a != {"type": "null"}]
     if arms and len(arms) < len(schema["anyOf"]):
         # Which of the alternatives it is matters less than that it may be absent.
-        inner = _shape(arms[0], defs, depth) if len(arms) == 1 else {}
+        inner = _shape(arms[0], defs) if len(arms) == 1 else {}
         return {**inner, "type": [inner["type"], "null"]} if isinstance(inner.get("type"), str) else {}
     if schema.get("type") == "object" and "properties" in schema:
-        if depth >= 2:
-            return {"type": "object"}
-        return {
-            "type": "object",
-            "properties": {k: _shape(v, defs, depth + 1) for k, v in schema["properties"].items()},
-        }
+        return {"type": "object", "properties": {name: {} for name in schema["properties"]}}
     if schema.get("type") == "array":
         items = schema.get("items")
-        inner = _shape(items, defs, depth) if isinstance(items, dict) and items else {}
+        inner = _shape(items, defs) if isinstance(items, dict) and items else {}
         return {"type": "array", "items": inner} if inner else {"type": "array"}
     return {k: v for k, v in schema.items() if k == "type"}

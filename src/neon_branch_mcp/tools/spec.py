@@ -6,23 +6,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ..config import PolicyConfig
+from ..config import PolicyConfig, ToolGroup
 
 Effect = Literal["read", "create", "secret", "write", "destroy"]
 """What a tool may do: read; add a branch; hand out a secret; change data on a branch; delete or reset a branch."""
 
-Group = Literal["branches", "sql", "schema", "migrations", "projects"]
-
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """One row of the tool table. `text` turns a result into what a person or a text-only host reads; None means compact JSON."""
+    """One row of the tool table. `text` turns a result into what a person or a text-only host reads; None means compact JSON.
+
+    `page`: hosts that show MCP Apps may show the result as a page.
+    """
 
     run: Callable[..., Awaitable[Any]]
     title: str
     effect: Effect
-    group: Group
+    group: ToolGroup
     text: Callable[[Any], str] | None = None
+    page: bool = False
 
     @property
     def name(self) -> str:

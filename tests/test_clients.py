@@ -1,0 +1,145 @@
+"""What `init` writes into the clients' files: merged, never lost, and in the form that each client reads."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neon_branch_mcp.cli.clients import CLIENTS, Reach
+from neon_branch_mcp.errors import ConfigError
+
+STDIO = Reach(command="neon-branch-mcp", args=("serve",), approvals={"run_sql": "approve", "delete_branch": "prompt"})
+HTTP = Reach(url="http://127.0.0.1:8765/mcp", approvals=STDIO.approvals)
+OPEN = Reach(command="neon-branch-mcp", args=("serve", "--local"), key_variable=None)
+
+
+def codex(text: str, reach: Reach = STDIO) -> dict[str, Any]:
+    entry: dict[str, Any] = tomllib.loads(CLIENTS["codex"].merge(text, "neon", reach))["mcp_servers"]["neon"]
+    return entry
+
+
+def merged(client: str, text: str, reach: Reach = STDIO) -> dict[str, Any]:
+    document = json.loads(CLIENTS[client].merge(text, "neon", reach))
+    entry: dict[str, Any] = document["servers" if client == "vscode" else "mcpServers"]["neon"]
+    return entry
+
+
+def test_codex_waits_for_the_server_passes_the_key_on_and_asks_only_before_a_branch_is_deleted() -> None:
+    assert codex("") == {
+        "command": "neon-branch-mcp",
+        "args": ["serve"],
+        "env_vars": ["NEON_API_KEY"],
+        "required": True,
+        "startup_timeout_sec": 30,
+        "tool_timeout_sec": 300,
+        "default_tools_approval_mode": "auto",
+        "tools": {"run_sql": {"approval_mode": "approve"}, "delete_branch": {"approval_mode": "prompt"}},
+    }
+
+
+def test_codex_keeps_comments_other_servers_and_what_the_user_decided_about_our_tools() -> None:
+    before = """\
+# mine
+model = "gpt-6.1-sol"  # this one
+
+[mcp_servers.other]
+command = "other"
+
+[mcp_servers.neon]  # by hand
+url = "https://mcp.neon.tech/mcp"
+bearer_token_env_var = "NEON_API_KEY"
+enabled_tools = ["query"]
+tool_timeout_sec = 60
+tools.run_sql.approval_mode = "prompt"
+
+[profiles.x]
+model = "y"
+"""
+    text = CLIENTS["codex"].merge(before, "neon", STDIO)
+    after = tomllib.loads(text)
+    assert text.startswith("# mine\n") and "# this one" in text
+    assert after["mcp_servers"]["other"] == {"command": "other"} and after["profiles"]["x"] == {"model": "y"}
+    neon = after["mcp_servers"]["neon"]
+    assert "url" not in neon and "bearer_token_env_var" not in neon and neon["command"] == "neon-branch-mcp"
+    assert neon["enabled_tools"] == ["query"]
+    assert neon["tools"]["run_sql"] == {"approval_mode": "prompt"}
+    assert neon["tools"]["delete_branch"] == {"approval_mode": "prompt"}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '[mcp_servers.a]\ncommand = "a"\n[other]\nx = 1\n[mcp_servers.b]\ncommand = "b"\n',
+        '[mcp_servers]\na.command = "a"\nb.command = "b"\n[other]\nx = 1\n',
+        '[other]\nx = 1\n[mcp_servers.a]\ncommand = "a"\n[mcp_servers.neon.env]\nX = "1"\n[mcp_servers.b]\ncommand = "b"',
+    ],
+)
+def test_codex_tables_in_any_order_survive(before: str) -> None:
+    after = tomllib.loads(CLIENTS["codex"].merge(before, "neon", STDIO))
+    assert after["other"] == {"x": 1}
+    assert {name: after["mcp_servers"][name]["command"] for name in "ab"} == {"a": "a", "b": "b"}
+    assert after["mcp_servers"]["neon"] == codex("")
+
+
+def test_codex_over_http_names_the_variable_and_not_the_key() -> None:
+    entry = codex("", HTTP)
+    assert entry["url"] == HTTP.url and entry["bearer_token_env_var"] == "NEON_API_KEY" and "command" not in entry
+
+
+@pytest.mark.parametrize("client", ["codex", "claude-code", "claude-desktop", "cursor", "vscode"])
+def test_writing_twice_changes_nothing_more(client: str) -> None:
+    once = CLIENTS[client].merge("", "neon", STDIO)
+    assert CLIENTS[client].merge(once, "neon", STDIO) == once
+
+
+@pytest.mark.parametrize("client", ["codex", "claude-code", "claude-desktop", "cursor", "vscode"])
+def test_without_an_account_no_client_is_told_of_a_key(client: str) -> None:
+    text = CLIENTS[client].merge("", "neon", OPEN)
+    assert "--local" in text and "key" not in text.lower().replace("monkey", "")
+
+
+@pytest.mark.parametrize("client", ["claude-code", "cursor", "vscode"])
+def test_a_json_file_keeps_what_else_is_in_it(client: str) -> None:
+    section = "servers" if client == "vscode" else "mcpServers"
+    before = {"a": [1], section: {"other": {"command": "x"}, "neon": {"url": "https://mcp.neon.tech/mcp", "mine": 1}}}
+    after = json.loads(CLIENTS[client].merge(json.dumps(before), "neon", STDIO))
+    assert after["a"] == [1] and after[section]["other"] == {"command": "x"}
+    assert after[section]["neon"]["mine"] == 1 and "url" not in after[section]["neon"]
+
+
+def test_the_key_reaches_each_client_by_its_own_way_and_is_never_written() -> None:
+    assert merged("cursor", "")["env"] == {"NEON_API_KEY": "${env:NEON_API_KEY}"}
+    assert merged("cursor", "", HTTP)["headers"] == {"Authorization": "Bearer ${env:NEON_API_KEY}"}
+    assert merged("claude-code", "")["env"] == {}
+    assert merged("claude-code", "", HTTP)["headers"] == {"Authorization": "Bearer ${NEON_API_KEY}"}
+    vscode = json.loads(CLIENTS["vscode"].merge("", "neon", STDIO))
+    assert vscode["servers"]["neon"]["env"] == {"NEON_API_KEY": "${input:neon-api-key}"}
+    assert vscode["inputs"] == [
+        {"type": "promptString", "id": "neon-api-key", "description": "Neon API key", "password": True}
+    ]
+    desktop = merged("claude-desktop", "", Reach(command="/x/neon-branch-mcp", args=("serve",), key_file=Path("/k")))
+    assert desktop == {"command": "/x/neon-branch-mcp", "args": ["serve", "--api-key-file", "/k"]}
+
+
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        ("codex", "[mcp_servers"),
+        ("codex", 'mcp_servers = "x"'),
+        ("codex", "[mcp_servers]\nneon = 1"),
+        ("vscode", '{ // a comment\n "servers": {} }'),
+        ("cursor", "[]"),
+        ("cursor", '{"mcpServers": []}'),
+        ("vscode", '{"inputs": 3}'),
+    ],
+)
+def test_a_file_that_is_not_understood_is_an_error_and_not_overwritten(client: str, text: str) -> None:
+    with pytest.raises(ConfigError):
+        CLIENTS[client].merge(text, "neon", STDIO)
+
+
+def test_claude_desktop_is_not_given_a_url() -> None:
+    with pytest.raises(ConfigError, match="Connectors"):
+        CLIENTS["claude-desktop"].merge("", "neon", HTTP)
