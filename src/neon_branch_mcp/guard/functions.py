@@ -7,7 +7,7 @@ refused when any function of that name is VOLATILE, or an aggregate made of one.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,11 +90,13 @@ class FunctionCatalogue:
 
     `volatile` maps the name of every volatile function, procedure or aggregate to BUILT_IN, EXTENSION or the signature of the user's
     own function (which wins where a name has several). `operators` are the symbols, `types` the names, behind which a volatile
-    function stands (casts, domain checks); `foreign` names the relations whose rows live on another server.
+    function stands (casts, domain checks); `foreign` names the relations whose rows live on another server. `mislabelled` maps the
+    name of a function that claims to be harmless to what its body calls.
     """
 
     stamp: str = ""
     volatile: Mapping[str, str] = field(default_factory=dict)
+    mislabelled: Mapping[str, str] = field(default_factory=dict)
     operators: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
@@ -143,6 +145,8 @@ def judge_calls(names: Iterable[str], catalogue: FunctionCatalogue) -> Harm | No
     for name in sorted(names):
         if is_outside(name):
             return Harm("function", f"calls {name}, which acts beyond this transaction")
+        if (lie := catalogue.mislabelled.get(name)) is not None:
+            return Harm("function", f"calls {name}: {lie}")
         whose = catalogue.volatile.get(name)
         if whose is None or (name in HARMLESS and whose in (BUILT_IN, EXTENSION)):
             continue
@@ -150,6 +154,35 @@ def judge_calls(names: Iterable[str], catalogue: FunctionCatalogue) -> Harm | No
             return Harm("function", f"calls {name}, which Postgres marks as having side effects (VOLATILE)")
         return Harm("function", f"calls {name}: {whose} is VOLATILE; mark it STABLE if it only reads")
     return None
+
+
+_CALL = re.compile(r"([A-Za-z_\x80-\U0010ffff][\w$]*)\"?\s*\(")
+
+
+def mislabelled(bodies: Sequence[tuple[str, str, str]], volatile: Mapping[str, str]) -> dict[str, str]:
+    """The functions (name, signature, body) whose bodies call what is not harmless, directly or through one another."""
+    found: dict[str, str] = {}
+    calls = [
+        (name, signature, {match[1].lower() for match in _CALL.finditer(body)}) for name, signature, body in bodies
+    ]
+    grown = True
+    while grown:
+        grown = False
+        for name, signature, called_names in calls:
+            if name in found:
+                continue
+            bad = next(
+                (called for called in sorted(called_names) if called in found or _has_effects(called, volatile)), None
+            )
+            if bad is not None:
+                found[name] = f"{signature} is not VOLATILE by label, but its body calls {bad}"
+                grown = True
+    return found
+
+
+def _has_effects(name: str, volatile: Mapping[str, str]) -> bool:
+    whose = volatile.get(name)
+    return is_outside(name) or (whose is not None and not (name in HARMLESS and whose in (BUILT_IN, EXTENSION)))
 
 
 def judge_symbols(operators: Collection[str], names: Collection[str], catalogue: FunctionCatalogue) -> Harm | None:

@@ -216,7 +216,7 @@ def _decide_read(
         intent=intent,
         where=begin,
         prefix=EXPLAIN_PREFIX[intent] if explains else "",
-        body=_shown_body(report) if layers.plan else None,
+        body=_shown_body(report, layers) if layers.plan else None,
         calls=report.calls,
         operators=report.operators,
         names=report.names,
@@ -255,8 +255,9 @@ def _not_a_read(report: Report, policy: PolicyConfig, intent: Intent) -> str | N
 EXPLAINABLE = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
 
-def _shown_body(report: Report) -> int | None:
-    return report.body if report.kind in ("read", "unparsed", "explain-analyze") else None
+def _shown_body(report: Report, layers: Layers) -> int | None:
+    shown = report.kind in ("read", "unparsed", "explain-analyze") or not layers.statement
+    return report.body if shown else None
 
 
 def _at(sql: str, report: Report) -> str:

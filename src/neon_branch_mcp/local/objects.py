@@ -10,7 +10,8 @@ from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow
 Json = dict[str, Any]
 REGION = "local"
 PLATFORM = "local"
-OWNER_ID = "local-user"
+OWNER_ID = "5f0a1c1e-0000-4000-8000-000000000001"
+ORG_ID = "org-local-plane-00000001"
 PROVISIONER = "k8s-neonvm"
 
 

@@ -20,6 +20,7 @@ from .cluster import reap_all
 from .core import Core
 from .jobs import Jobs
 from .keeper import Keeper
+from .keys import Keys
 from .lease import Lease
 from .locks import locked
 from .places import open_places, reachable
@@ -86,7 +87,9 @@ class Opened:
             stack.callback(jobs.close)
             with locked(places.locks / "first-project", timeout=120):
                 api_key, project_id = self._first_project(service)
-            self.plane = LocalPlane(api_key, project_id, build_app(service, api_key), places.data_dir, service)
+            self.plane = LocalPlane(
+                api_key, project_id, build_app(service, Keys(self._store, api_key)), places.data_dir, service
+            )
             self._stack = stack.pop_all()
 
     def _first_project(self, service: Service) -> tuple[Secret, str]:

@@ -4,6 +4,7 @@ A method that changes something returns the rows as they are at once, with their
 """
 
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from . import access, ids
 from .core import Core, branch_in, endpoint_of
 from .jobs import Jobs, schedule
+from .objects import ORG_ID
 from .ports import allocate_port
 from .problems import Problem, busy, not_found
 from .sample import DATABASE, OWNER
@@ -20,6 +22,10 @@ from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Tr
 from .work import wake
 
 InitSource = Literal["parent-data", "schema-only"]
+
+
+MADE_WITHIN = 20.0
+"""Seconds that a call waits for a branch that is being made."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class Service:
         project = ProjectRow(
             ids.project_id(),
             name,
-            "org-local-plane-00000001",
+            ORG_ID,
             self.core.binaries.major,
             "init",
             86_400,
@@ -320,8 +326,8 @@ class Service:
     # Databases and roles: the cluster itself is asked, so what SQL made is seen too
 
     def databases(self, project_id: str, branch_id: str) -> Sequence[access.FoundDatabase]:
-        """The branch's databases. Wakes it."""
-        self.branch(project_id, branch_id)
+        """The branch's databases. Wakes it, and waits for one that is still being made: clients ask right after creating it."""
+        self._made(project_id, branch_id)
         with wake(self.core, branch_id).connect() as conn:
             return access.databases(conn)
 
@@ -337,8 +343,8 @@ class Service:
             return next(d for d in access.databases(conn) if d.name == name)
 
     def roles(self, project_id: str, branch_id: str) -> list[RoleRow]:
-        """The branch's logins, with passwords where they are known. Wakes it."""
-        branch = self.branch(project_id, branch_id)
+        """The branch's logins, with passwords where they are known. Wakes it, and waits for one that is still being made."""
+        branch = self._made(project_id, branch_id)
         with self._store.read() as tx:
             known = {r.name: r for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
         with wake(self.core, branch_id).connect() as conn:
@@ -426,6 +432,13 @@ class Service:
         return found
 
     # Shared checks
+
+    def _made(self, project_id: str, branch_id: str) -> BranchRow:
+        """The branch, once it has a cluster; as it is after a while, if it gets none."""
+        until = time.monotonic() + MADE_WITHIN
+        while (branch := self.branch(project_id, branch_id)).cluster_id is None and time.monotonic() < until:
+            time.sleep(0.01)
+        return branch
 
     def _project(self, tx: Transaction, project_id: str) -> ProjectRow:
         project = tx.one(ProjectRow, "id = ?", project_id)

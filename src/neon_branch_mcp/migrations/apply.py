@@ -19,12 +19,15 @@ from psycopg import AsyncConnection
 from ..errors import NeonBranchError, SqlError, SqlFields, SqlPosition, TimedOut
 from ..postgres.errors import translate, translating
 from ..postgres.target import Target
+from .advice import Facts, advise
 from .ledger import LedgerEntry, conflict, find, record
+from .lone import LoneWatch
 from .measure import measure
-from .plan import Group, Plan, PlannedStatement, plan
-from .report import Failure, MigrationReport, State, verdict_of
-from .trace import Tracer
-from .watch import Progress, watching
+from .plan import Group, Plan, PlannedStatement, plan, without_concurrently
+from .relations import Step
+from .report import Advice, Failure, MigrationReport, State, verdict_of
+from .trace import Evidence, Tracer
+from .watch import Progress, Sample, watching
 
 ADVISORY_KEY = 0x6E626D  # "nbm": one migration at a time in a database
 
@@ -161,6 +164,7 @@ class _Stopped(Exception):
         super().__init__()
         self.statement = statement
         self.blockers = blockers
+        self.left: list[str] = []
 
 
 @contextlib.contextmanager
@@ -249,6 +253,8 @@ class _Run:
         await self._send(final, "SET CONSTRAINTS ALL IMMEDIATE")
         with _stopping_at(final):
             await self.tracer.after(final, started)
+            if "REFERENCES" in self.request.plan.sql.upper():
+                await self.tracer.before_commit()
 
     async def _dry_run(self) -> MigrationReport:
         """Everything in one transaction that is rolled back; what Postgres refuses there is left out, and said."""
@@ -260,11 +266,20 @@ class _Run:
             if group.transactional:
                 await self._try_group(group)
             else:
-                s = group.statements[0]
-                notes.append(f"Statement {s.index} ({s.kind}) cannot run in a transaction: not tried in a dry run.")
+                notes.append(await self._try_lone(group.statements[0]))
         report = self._report("dry_run", notes)
         await self.conn.rollback()
         return report
+
+    async def _try_lone(self, statement: PlannedStatement) -> str:
+        """What only runs outside a transaction is tried without its CONCURRENTLY; the rest is not tried."""
+        tried = replace(statement, text=without_concurrently(statement))
+        if tried.text == statement.text:
+            return (
+                f"Statement {statement.index} ({statement.kind}) cannot run in a transaction: not tried in a dry run."
+            )
+        await self._statement(tried)
+        return f"Statement {statement.index} was tried without CONCURRENTLY, so its locks are stronger here."
 
     async def _try_group(self, group: Group) -> None:
         first, undone = group.statements[0], group.ending == "rollback"
@@ -289,15 +304,26 @@ class _Run:
             await self.tracer.after(statement, started)
 
     async def _lone(self, statement: PlannedStatement) -> None:
-        await self._send(statement, statement.text)
+        watch = LoneWatch(self.conn, self.watcher, self.tracer.measured)
+        with _stopping_at(statement):
+            await watch.begin()
+        started = time.perf_counter()
+        try:
+            await self._send(statement, statement.text, sample=watch.sample)
+        except _Stopped as stopped:
+            with contextlib.suppress(psycopg.Error):
+                stopped.left = await watch.left_behind()
+            raise
+        step = Step(statement, started, (time.perf_counter() - started) * 1000)
         self.committed += 1
+        with _stopping_at(statement):
+            self.tracer.take_lone(step, await watch.end(step))
 
-    async def _send(self, statement: PlannedStatement, text: str) -> None:
+    async def _send(self, statement: PlannedStatement, text: str, sample: Sample | None = None) -> None:
         """Execute in the extended protocol, where the server itself refuses a second statement in the text."""
         label = f"statement {statement.index}, {statement.summary}"
-        async with watching(
-            self.watcher, self.conn.info.backend_pid, label=label, progress=self.request.progress
-        ) as watch:
+        pid, progress = self.conn.info.backend_pid, self.request.progress
+        async with watching(self.watcher, pid, label=label, progress=progress, sample=sample) as watch:
             try:
                 # Binary results are asked for because psycopg then never falls back to the simple protocol; nothing is decoded.
                 await self.conn.cursor(binary=True).execute(text, prepare=False)
@@ -323,7 +349,7 @@ class _Run:
         await self._abandon()
         statement, sql = stopped.statement, self.request.plan.sql
         error = translate(cause, sql=sql, statement_index=statement.index, prefix=-statement.offset)
-        left = self._left(statement)
+        left = " ".join([self._left(statement), *(f"Left behind: {what}" for what in stopped.left)])
         if not isinstance(error, SqlError):
             return self._stopped_outside(error, stopped, left)
         position = error.fields.position or SqlPosition.find(sql, statement.offset + 1)
@@ -339,14 +365,15 @@ class _Run:
             hint=error.fields.hint,
             constraint=error.fields.constraint,
         )
-        report = self._report("partly_applied" if self.committed else "rolled_back", failure=failure)
+        partly = self.committed or stopped.left
+        report = self._report("partly_applied" if partly else "rolled_back", failure=failure)
         if self.committed:
             await self._record_alone("partly_applied")
         return MigrationFailed(error.message, replace(error.fields, position=position), report)
 
     def _left(self, statement: PlannedStatement) -> str:
         if not self.committed:
-            return "rolled back; nothing applied."
+            return "rolled back; nothing applied." if statement.transactional else "nothing applied."
         total = len(self.request.plan.statements)
         return f"{self.committed} of {total} statements are applied and committed; statement {statement.index} and what follows is not."
 
@@ -359,12 +386,13 @@ class _Run:
 
     def _report(self, state: State, notes: Sequence[str] = (), failure: Failure | None = None) -> MigrationReport:
         request, found, now = self.request, self.tracer.evidence(), time.perf_counter()
+        advice = () if failure else self._advice(found)
         return MigrationReport(
             name=request.name,
             version=request.version,
             branch=request.target.branch_name,
             database=request.target.database,
-            verdict=verdict_of(found.losses, (), failure),
+            verdict=verdict_of(found.losses, advice, failure),
             applied=state == "applied",
             state=state,
             statements=len(request.plan.statements),
@@ -374,9 +402,19 @@ class _Run:
             locks=tuple(h.told(now) for h in found.locks),
             rewrites=tuple(found.rewrites),
             scans=tuple(found.scans),
-            advice=(),
+            advice=advice,
             schema_diff="",
             checksum=request.plan.checksum,
             failure=failure,
             notes=tuple(notes),
         )
+
+    def _advice(self, found: Evidence) -> tuple[Advice, ...]:
+        facts = []
+        for s in self.request.plan.statements:
+            taken = frozenset(found.taken.get(s.index, ()))
+            if taken or s.index in found.backfills or s.kind in ("alter type", "create table"):
+                rewritten = tuple(r for r in found.rewrites if r.statement == s.index)
+                facts.append(Facts(s, tuple(s.words()), taken, rewritten, found.backfills.get(s.index, "")))
+        sets = any(s.kind == "set" and "lock_timeout" in s.text.lower() for s in self.request.plan.statements)
+        return advise(facts, found.unindexed, sets_lock_timeout=sets)

@@ -78,19 +78,32 @@ class Plan:
     @property
     def grouping(self) -> str:
         """How the script runs, in a few words."""
-        parts = [_group_words(g) for g in self.groups]
-        if parts == [f"{len(self.statements)} in one transaction"]:
-            return "one transaction"
-        return "; then ".join(parts)
+        parts: list[str] = []
+        lone: list[int] = []
+        for group in self.groups:
+            if not group.transactional:
+                lone.append(group.statements[0].index)
+                continue
+            parts += _lone_words(lone)
+            lone = []
+            parts.append(_group_words(group))
+        parts += _lone_words(lone)
+        if len(parts) == 1 and self.groups[0].transactional:
+            return parts[0].partition(" in ")[2]
+        return ", then ".join(parts)
 
 
 def _group_words(group: Group) -> str:
-    indexes = [s.index for s in group.statements]
-    if not group.transactional:
-        return f"statement {indexes[0]} on its own, outside a transaction"
-    own = ", the script's own" if group.begin or group.end else ""
+    own = " of the script's own" if group.begin or group.end else ""
     own += ", rolled back" if group.ending == "rollback" else ""
-    return f"{len(indexes)} in one transaction{own}"
+    return f"{len(group.statements)} in one transaction{own}"
+
+
+def _lone_words(indexes: Sequence[int]) -> list[str]:
+    if not indexes:
+        return []
+    plural = "s" if len(indexes) > 1 else ""
+    return [f"statement{plural} {', '.join(map(str, indexes))} outside any transaction"]
 
 
 def checksum(sql: str) -> str:
@@ -304,6 +317,16 @@ def _group(sql: str, planned: Sequence[PlannedStatement]) -> tuple[Group, ...]:
         raise lexical_error(sql, begin.offset, message, index=begin.index, hint="Add COMMIT, or leave BEGIN out.")
     grouping.close(None)
     return tuple(grouping.groups)
+
+
+def without_concurrently(s: PlannedStatement) -> str:
+    """The text without the word CONCURRENTLY, where that lets it run inside a transaction; else as it is."""
+    if s.kind not in ("create index", "drop index", "reindex", "alter table"):
+        return s.text
+    for token in s.tokens():
+        if token.word == "CONCURRENTLY":
+            return s.text[: token.start] + " " * len(token.text) + s.text[token.end :]
+    return s.text
 
 
 def _boundary(s: PlannedStatement) -> Literal["begin", "commit", "rollback"] | None:

@@ -1,6 +1,6 @@
 """A relation before the migration, and as it is after a statement: what the tracer compares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .measure import Columns, Counted
 from .plan import PlannedStatement
@@ -79,6 +79,7 @@ class Seen:
     rewritten: bool = False
     stale: bool = False
     base: Counted | None = None
+    modes: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class LockHeld:
     sampled: bool = False
 
     def __str__(self) -> str:
-        return f"{self.relation} {self.mode}, {_ms(self.held_ms)}, blocks {self.blocks} [{self.statement}]"
+        sampled = " (sampled)" if self.sampled else ""
+        return f"{self.relation} {self.mode}, {_ms(self.held_ms)}{sampled}, blocks {self.blocks} [{self.statement}]"
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,13 @@ class Scan:
 
 @dataclass(frozen=True)
 class Advice:
-    """What measurement on a quiet branch cannot show, with the safer way."""
+    """What measurement on a quiet branch cannot show, with the safer way. One that `warns` makes the verdict ok_with_warnings."""
 
     rule: str
     problem: str
     instead: str
     statement: int | None = None
+    warns: bool = True
 
     def __str__(self) -> str:
         where = "" if self.statement is None else f" [{self.statement}]"
@@ -174,7 +176,7 @@ def verdict_of(losses: Sequence[DataLoss], advice: Sequence[Advice], failure: Fa
         return "failed"
     if any(loss.rows != 0 for loss in losses):
         return "destructive"
-    return "ok_with_warnings" if advice or losses else "ok"
+    return "ok_with_warnings" if losses or any(a.warns for a in advice) else "ok"
 
 
 def _section(title: str, items: Iterable[object], most: int, *, empty: str = "") -> list[str]:

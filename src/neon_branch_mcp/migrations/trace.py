@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from .advice import BACKFILL_ROWS
 from .losses import Judge
 from .measure import Counted, Measured, may_lose
 from .plan import PlannedStatement
@@ -65,11 +66,19 @@ class Evidence:
     rewrites: list[Rewrite] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
     locks: list[Held] = field(default_factory=list)
+    taken: dict[int, set[str]] = field(default_factory=dict)
+    """By statement: what it met of before and locked above RowExclusive."""
+    backfills: dict[int, str] = field(default_factory=dict)
+    """By statement: a table of which it updated many rows while an earlier statement's lock kept others out."""
+    unindexed: list[tuple[str, str]] = field(default_factory=list)
 
     def take(self, other: "Evidence") -> None:
         self.losses += other.losses
         self.rewrites += other.rewrites
         self.scans += other.scans
+        self.taken |= other.taken
+        self.backfills |= other.backfills
+        self.unindexed += other.unindexed
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -169,6 +178,12 @@ class Tracer:
         await self._look_up(row.oid for row in rows if row.oid not in self._before)
         return [Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before]
 
+    def take_lone(self, step: Step, found: Evidence) -> None:
+        """The evidence of a statement that ran outside a transaction."""
+        self.times.append(step)
+        self._whole.take(found)
+        self._whole.locks += found.locks
+
     async def _leave_out_own_reading(self) -> None:
         if self._judge.read:
             asked = "SELECT o::int8, pg_catalog.pg_stat_get_xact_tuples_returned(o) FROM pg_catalog.unnest(%s::oid[]) o"
@@ -196,8 +211,20 @@ class Tracer:
             self._seen[oid] = Seen(before.filenode, before.columns, *counters, base=base, stale=stale)
         return self._seen[oid]
 
+    async def before_commit(self) -> None:
+        """Call it at the end of a transaction that may have made foreign keys."""
+        rows = await self.migrating.execute(query("unindexed"), {}, prepare=False)
+        self._open.unindexed = [(name, columns) for name, columns in await rows.fetchall()]
+
     def _take_locks(self, step: Step, changes: Sequence[Change]) -> None:
+        index = step.statement.index
         for c in changes:
+            strong = {m for m in c.now.modes if strength(m) > 0}
+            if not strong <= c.seen.modes and c.before.kind in "rpmv":
+                self._open.taken.setdefault(index, set()).add(c.before.whole)
+            if c.seen.modes and c.updated >= BACKFILL_ROWS and "AccessExclusiveLock" in c.seen.modes:
+                self._open.backfills[index] = c.before.whole
+            c.seen.modes |= strong
             mode = max(c.now.modes, key=strength)
             if strength(mode) > c.seen.strength and c.before.kind in "rpmvfiI" and c.before.schema != "pg_toast":
                 self._held[c.before.oid] = Held(step.statement.index, c.before.label, mode, step.started)
@@ -248,7 +275,9 @@ def _rewrites(step: Step, changes: Sequence[Change]) -> list[Rewrite]:
     renewed = [c.before for c in changes if c.renewed]
     tables = {b.oid: b for b in renewed if b.kind in ("r", "m")}
     indexes: dict[int, int] = {}
-    for b in renewed:
+    # The index of a column whose type changes is dropped and made anew: written again all the same.
+    remade = [c.before for c in changes if c.dropped and c.before.table_oid in tables]
+    for b in [*renewed, *remade]:
         if b.is_index and b.table_oid is not None:
             indexes[b.table_oid] = indexes.get(b.table_oid, 0) + 1
     lone = [b for b in renewed if b.is_index and b.table_oid not in tables and b.schema != "pg_toast"]

@@ -3,7 +3,7 @@
 from functools import cache
 from importlib import resources
 
-from ..guard.functions import FunctionCatalogue
+from ..guard.functions import FunctionCatalogue, mislabelled
 from .wire import Wire
 
 
@@ -23,12 +23,14 @@ async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
     """All of it, as this transaction sees it."""
     # The query's order lets a user's function win over an extension's, and that over a built-in of the same name.
     volatile = {row[0]: row[1] for row in await _rows(wire, "guard_functions")}
+    bodies = [(row[0], row[1], row[2]) for row in await _rows(wire, "guard_bodies")]
     traps: dict[str, set[str]] = {"operator": set(), "type": set(), "foreign": set()}
     for kind, name in await _rows(wire, "guard_traps"):
         traps[kind].add(name)
     return FunctionCatalogue(
         stamp=stamp,
         volatile=volatile,
+        mislabelled=mislabelled(bodies, volatile),
         operators=frozenset(traps["operator"]),
         types=frozenset(traps["type"]),
         foreign=frozenset(traps["foreign"]),

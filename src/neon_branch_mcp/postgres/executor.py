@@ -8,27 +8,30 @@ protocol does it. A connection serves one call and is closed.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio
 import psycopg
 from psycopg import pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from ..config import SqlConfig
-from ..errors import ConfigError, Refused, SqlError
+from ..errors import ConfigError, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from . import params as parameters
 from .catalogue import read_catalogue, read_stamp
 from .errors import translate, translating
 from .rows import Column, RowSet, RowSink, type_name
+from .sessions import Connection, Sessions
 from .target import Target
 from .wire import Wire, is_partial
 
 T = TypeVar("T")
+A = TypeVar("A", bound="Try")
 CURSOR = "nbm"
 PREFLIGHT = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
 DECLARE = f"DECLARE {CURSOR} NO SCROLL CURSOR FOR "
@@ -36,6 +39,12 @@ CHUNK = 100
 FIRST_FETCH = 20  # rows whose size is not known yet are asked for in small numbers
 CATALOGUES = 64
 MAX_NOTICES = 20
+GRACE = 5.0
+CANCELLING = 12.0
+"""Seconds that psycopg may take to cancel a statement in a server that does not answer."""
+UNKNOWN = (
+    "The write was sent once and its answer was lost: it may or may not have taken effect. Look before you repeat it."
+)
 PINNED = {
     "standard_conforming_strings": "on",
     "DateStyle": "ISO",
@@ -50,6 +59,7 @@ class Executor:
 
     def __init__(self, config: SqlConfig) -> None:
         self._config = config
+        self.sessions = Sessions(config)
         self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
 
     async def run(
@@ -68,15 +78,16 @@ class Executor:
         Raises Refused when the database itself shows a reason that the text did not, SqlError, TimedOut, Unreachable, ….
         """
         cell = max_cell or self._config.max_cell
-        call = _Call(vetted, params, RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell))
-        return await _uninterrupted(self._run(target, call))
+        sinks = (RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell) for _ in range(2))
+        first, second = (_Call(vetted, params, sink) for sink in sinks)
+        return await self._twice(first, second, lambda call: self._run(target, call))
 
     async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:
         """What the database says of its functions: remembered, unless `fresh`. `run` compares it again before it reads."""
         known = self._catalogues.get(_key(target))
         if known is not None and not fresh:
             return known
-        return await _uninterrupted(self._load(target))
+        return await self._twice(Try(), Try(), lambda attempt: self._load(target, attempt))
 
     @asynccontextmanager
     async def session(self, target: Target, *, purpose: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
@@ -85,7 +96,8 @@ class Executor:
         psycopg's errors leave it as ours. On a read-only target every transaction is READ ONLY by default.
         """
         with translating():
-            async with self._connect(target, purpose=purpose, read_only=target.access == "read-only") as conn:
+            login = self._login(target, purpose=purpose, read_only=target.access == "read-only")
+            async with self.sessions.fresh(target.branch_id, login) as conn:
                 yield conn
 
     async def self_test(self, target: Target, probe: VettedSql) -> None:
@@ -105,16 +117,22 @@ class Executor:
         self._catalogues.pop(_key(target), None)
 
     async def aclose(self) -> None:
-        """Nothing is kept open between calls."""
+        """Closes idle connections."""
         self._catalogues.clear()
+        await self.sessions.aclose()
 
-    async def _load(self, target: Target) -> FunctionCatalogue:
+    async def _load(self, target: Target, attempt: "Try") -> FunctionCatalogue:
+        login = self._login(target, purpose="read", read_only=True)
         with translating():
-            async with self._connect(target, purpose="catalogue", read_only=True) as conn:
+            async with self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse) as conn:
+                attempt.connected = True
                 wire = Wire(conn)
                 await wire.ours(self._begin(read_only=True))
-                _, stamp = await read_stamp(wire)
-                return self._remember(target, await read_catalogue(wire, stamp))
+                try:
+                    _, stamp = await read_stamp(wire)
+                    return self._remember(target, await read_catalogue(wire, stamp))
+                finally:
+                    await _rollback(wire)
 
     def _remember(self, target: Target, catalogue: FunctionCatalogue) -> FunctionCatalogue:
         self._catalogues[_key(target)] = catalogue
@@ -122,23 +140,70 @@ class Executor:
             self._catalogues.popitem(last=False)
         return catalogue
 
+    async def _twice(self, first: A, second: A, work: Callable[[A], Awaitable[T]]) -> T:
+        """`work`, and once more when its connection was lost and nothing that lasts was sent. Ends in time, whatever the network does."""
+        second.reuse = False
+        for attempt in (first, second):
+            try:
+                return await _uninterrupted(self._in_time(attempt, work(attempt)))
+            except Unreachable as exc:
+                if attempt.sent:
+                    raise UnknownOutcome(f"{exc.message} {UNKNOWN}") from exc
+                if attempt is second or not (attempt.connected and attempt.reading):
+                    raise
+        raise AssertionError("unreachable: the second attempt returns or raises")
+
+    def _in_time(self, attempt: "Try", work: Awaitable[T]) -> Coroutine[Any, Any, T]:
+        """Ends `work` where neither Postgres nor the network ends it, and before the caller's deadline can cut off the reason."""
+        remaining = anyio.current_effective_deadline() - anyio.current_time()
+        seconds = min(self._limit(attempt), max(remaining - CANCELLING, remaining / 2))
+
+        async def bounded() -> T:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await work
+            except TimeoutError:
+                left = UNKNOWN if attempt.sent else "Nothing took effect."
+                text = f"Postgres did not answer within {seconds:.0f} s, and the call was given up. {left}"
+                raise TimedOut(text) from None
+
+        return bounded()
+
+    def _limit(self, attempt: "Try") -> float:
+        """Seconds after which a server that enforces its own time-outs would have answered."""
+        config = self._config
+        if attempt.reading:
+            return config.connect_timeout + 2 * config.read_timeout + GRACE
+        return config.connect_timeout + config.statement_timeout * attempt.statements + GRACE
+
     async def _run(self, target: Target, call: "_Call") -> RowSet:
         vetted = call.vetted
-        reading = vetted.access == "read-only"
         with translating(sql=vetted.text, prefix=len(vetted.prefix)):
-            async with self._connect(
-                target, purpose=vetted.intent, read_only=reading and vetted.layers.transaction
-            ) as conn:
+            async with self._connection(target, call) as conn:
+                call.connected = True
                 conn.add_notice_handler(call.hear)
-                wire = Wire(conn)
-                await call.choose_types(wire)
-                if reading:
-                    return await self._read(wire, target, call)
                 try:
-                    return await self._write(wire, call)
+                    return await self._converse(Wire(conn), target, call)
                 finally:
-                    if vetted.changes_schema:
-                        self.forget(target)
+                    conn.remove_notice_handler(call.hear)
+
+    def _connection(self, target: Target, call: "_Call") -> AbstractAsyncContextManager[Connection]:
+        """A kept one only for what is READ ONLY and rolled back."""
+        intent, branch_id = call.vetted.intent, target.branch_id
+        if call.reading and call.vetted.layers.transaction:
+            login = self._login(target, purpose="read", read_only=True)
+            return self.sessions.reading(branch_id, login, owner=target.owner, reuse=call.reuse)
+        return self.sessions.fresh(branch_id, self._login(target, purpose=intent, read_only=False))
+
+    async def _converse(self, wire: Wire, target: Target, call: "_Call") -> RowSet:
+        await call.choose_types(wire)
+        if call.reading:
+            return await self._read(wire, target, call)
+        try:
+            return await self._write(wire, call)
+        finally:
+            if call.vetted.changes_schema:
+                self.forget(target)
 
     async def _read(self, wire: Wire, target: Target, call: "_Call") -> RowSet:
         """In a READ ONLY transaction that is rolled back, whatever happens."""
@@ -177,11 +242,13 @@ class Executor:
     async def _write(self, wire: Wire, call: "_Call") -> RowSet:
         vetted = call.vetted
         if not vetted.rollback and vetted.channel != "cursor":
+            call.sent = True
             return await call.stream(wire)
         await wire.ours("BEGIN")
         try:
             rows = await call.rows(wire)
             if not vetted.rollback:
+                call.sent = True
                 await wire.ours("COMMIT")
             return rows
         finally:
@@ -195,19 +262,7 @@ class Executor:
             f"SET LOCAL idle_in_transaction_session_timeout = {_ms(seconds + 5)}"
         )
 
-    @asynccontextmanager
-    async def _connect(
-        self, target: Target, *, purpose: str, read_only: bool
-    ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-        conn = await psycopg.AsyncConnection.connect(
-            self._conninfo(target, purpose=purpose, read_only=read_only), autocommit=True
-        )
-        try:
-            yield conn
-        finally:
-            await conn.close()
-
-    def _conninfo(self, target: Target, *, purpose: str, read_only: bool) -> str:
+    def _login(self, target: Target, *, purpose: str, read_only: bool) -> dict[str, Any]:
         known = conninfo_to_dict(target.conninfo.reveal())
         reading = target.access == "read-only"
         settings = PINNED | {
@@ -220,17 +275,30 @@ class Executor:
             "options": f"{known.get('options') or ''} {options}".strip(),
             "application_name": f"neon-branch-mcp {purpose}",
             "client_encoding": "UTF8",
-            "connect_timeout": max(2, round(self._config.connect_timeout)),
         }
         if reading and self._config.reader_role and self._config.reader_password:
             changes |= {"user": self._config.reader_role, "password": self._config.reader_password.reveal()}
-        return make_conninfo(**(known | changes))
+        return known | changes
 
 
-class _Call:
+@dataclass
+class Try:
+    """One attempt at something, and how far it came."""
+
+    reading: bool = True
+    statements: int = 1
+    reuse: bool = True
+    """A kept connection will do."""
+    connected: bool = False
+    sent: bool = False
+    """What may last beyond a lost connection is on its way."""
+
+
+class _Call(Try):
     """One statement or script on its way: its parameters, its notices, and where its rows go."""
 
     def __init__(self, vetted: VettedSql, params: Sequence[Any] | None, sink: RowSink) -> None:
+        super().__init__(reading=vetted.access == "read-only", statements=max(1, vetted.statements))
         self.vetted = vetted
         self._values = params
         self._params = [parameters.encode(value) for value in params or ()]

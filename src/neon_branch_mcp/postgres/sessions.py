@@ -1,0 +1,206 @@
+"""Connections: opened with patience, bounded per branch, and kept only where nothing of a caller can remain in them.
+
+A sleeping compute takes seconds to wake, and a restarting one refuses for a while: opening is tried again until the connect time-out,
+since nothing was asked for yet. An idle connection is kept per login for reading alone: its last transaction was READ ONLY and rolled
+back, and `DISCARD ALL` goes over it before anybody gets it again. psycopg_pool would do most of this, but it hides why a login failed.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from ..config import SqlConfig
+from ..errors import LimitExceeded, NeonBranchError, Unreachable
+from .errors import translate
+
+Key = tuple[str, str]
+"""Whose it is, and the login."""
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+OPEN_PER_KEPT = 4
+"""Sessions open at once on a branch, for each connection that may be kept idle."""
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""A peer that is gone without a word is noticed after some 15 s, not after the system's two hours."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.5
+
+
+@dataclass(frozen=True)
+class _Idle:
+    conn: Connection
+    since: float
+
+
+class Sessions:
+    """The connections of one server. For one event loop."""
+
+    def __init__(self, config: SqlConfig) -> None:
+        self._config = config
+        self._idle: dict[Key, list[_Idle]] = {}
+        self._slots: dict[str, anyio.CapacityLimiter] = {}
+        self._cleaning: set[asyncio.Task[None]] = set()
+        self._reaper: asyncio.Task[None] | None = None
+        self.opened = 0
+        """Connections opened so far."""
+
+    @asynccontextmanager
+    async def fresh(self, branch_id: str, login: dict[str, Any]) -> AsyncIterator[Connection]:
+        """A new connection for one caller; closed afterwards. Raises errors of our tree while connecting."""
+        async with self._slot(branch_id):
+            conn = await self._connect(login)
+            try:
+                yield conn
+            finally:
+                await conn.close()
+
+    @asynccontextmanager
+    async def reading(
+        self, branch_id: str, login: dict[str, Any], *, owner: str, reuse: bool
+    ) -> AsyncIterator[Connection]:
+        """A connection for one READ ONLY transaction that is rolled back: one kept for this owner if `reuse` and there is one.
+
+        It is kept again afterwards unless the block was cancelled, or left it in a transaction.
+        """
+        key = (owner, make_conninfo(**login))
+        async with self._slot(branch_id):
+            conn = (self._take(key) if reuse else None) or await self._connect(login)
+            try:
+                yield conn
+            except (psycopg.Error, NeonBranchError):
+                await self._give_back(key, conn)
+                raise
+            except BaseException:
+                # Cancelled, or a bug: nobody knows what is still on its way.
+                await conn.close()
+                raise
+            await self._give_back(key, conn)
+
+    def open_now(self) -> int:
+        """Connections that are kept idle or being cleaned."""
+        return sum(map(len, self._idle.values())) + len(self._cleaning)
+
+    async def aclose(self) -> None:
+        """Closes what is kept."""
+        for task in [*self._cleaning, *([self._reaper] if self._reaper else [])]:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        for kept in [idle for group in self._idle.values() for idle in group]:
+            await kept.conn.close()
+        self._idle.clear()
+
+    @asynccontextmanager
+    async def _slot(self, branch_id: str) -> AsyncIterator[None]:
+        most = OPEN_PER_KEPT * self._config.pool_size
+        slots = self._slots.setdefault(branch_id, anyio.CapacityLimiter(most))
+        borrower = object()  # one task may hold several sessions
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                await slots.acquire_on_behalf_of(borrower)
+        except TimeoutError:
+            raise LimitExceeded(
+                f"All {most} connections to branch {branch_id} are in use; end other calls or try again "
+                "(sql.pool_size allows more)."
+            ) from None
+        try:
+            yield
+        finally:
+            slots.release_on_behalf_of(borrower)
+            if not (slots.borrowed_tokens or slots.statistics().tasks_waiting):
+                self._slots.pop(branch_id, None)
+
+    async def _connect(self, login: dict[str, Any]) -> Connection:
+        """A new connection; tries again while the server is not there yet. A login that is refused is refused at once."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._config.connect_timeout
+        pause = FIRST_PAUSE
+        while True:
+            left = until - loop.time()
+            try:
+                self.opened += 1
+                return await psycopg.AsyncConnection.connect(
+                    autocommit=True, **(KEEPALIVE | login | {"connect_timeout": max(2, round(left))})
+                )
+            except psycopg.Error as exc:
+                error = translate(exc)
+                if not _may_come(error) or loop.time() + pause > until:
+                    raise error from exc
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _take(self, key: Key) -> Connection | None:
+        """The most recently used idle connection that is still alive, as far as can be seen without asking the server."""
+        group = self._idle.get(key, [])
+        while group:
+            conn = group.pop().conn
+            if not group:
+                self._idle.pop(key, None)
+            if _alive(conn):
+                return conn
+            self._later(conn.close())
+        return None
+
+    async def _give_back(self, key: Key, conn: Connection) -> None:
+        if _alive(conn):
+            self._later(self._clean_and_keep(key, conn))
+        else:
+            await conn.close()
+
+    async def _clean_and_keep(self, key: Key, conn: Connection) -> None:
+        kept = False
+        try:
+            async with asyncio.timeout(5):
+                await conn.execute("DISCARD ALL")
+            if len(self._idle.get(key, [])) < self._config.pool_size and self._config.pool_idle > 0:
+                self._idle.setdefault(key, []).append(_Idle(conn, asyncio.get_running_loop().time()))
+                self._reaper = self._reaper or asyncio.create_task(self._reap())
+                kept = True
+        except (psycopg.Error, TimeoutError):
+            pass  # it is closed below, and the next caller opens another
+        finally:
+            if not kept:
+                await conn.close()
+
+    async def _reap(self) -> None:
+        """Closes connections that were idle for too long; ends when none is left."""
+        try:
+            while self._idle:
+                await asyncio.sleep(min(5.0, self._config.pool_idle))
+                oldest = asyncio.get_running_loop().time() - self._config.pool_idle
+                for key, group in list(self._idle.items()):
+                    expired = [idle for idle in group if idle.since <= oldest]
+                    self._idle[key] = [idle for idle in group if idle.since > oldest]
+                    if not self._idle[key]:
+                        del self._idle[key]
+                    for idle in expired:
+                        await idle.conn.close()
+        finally:
+            self._reaper = None
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+
+def _may_come(error: NeonBranchError) -> bool:
+    """A server that is asleep, starting or full may be there a moment later."""
+    return isinstance(error, Unreachable | LimitExceeded)
+
+
+def _alive(conn: Connection) -> bool:
+    """No goodbye of the server has arrived."""
+    if conn.closed:
+        return False
+    try:
+        conn.pgconn.consume_input()
+    except psycopg.Error:
+        return False
+    return conn.pgconn.status == pq.ConnStatus.OK and conn.pgconn.transaction_status == pq.TransactionStatus.IDLE

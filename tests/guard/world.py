@@ -1,0 +1,165 @@
+"""A database full of things to break and traps to fall into, and a probe for whatever lasts."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+# As the owner, who is no superuser.
+WORLD = """
+CREATE TABLE canary (id serial PRIMARY KEY, v int NOT NULL);
+INSERT INTO canary (v) VALUES (10), (20), (30);
+CREATE TABLE legacy (id int PRIMARY KEY, u text);
+INSERT INTO legacy SELECT g, 'u' || g FROM generate_series(1, 50) g;
+CREATE TABLE users (id int PRIMARY KEY, name text, age int, old text, doc jsonb, at timestamptz DEFAULT now());
+INSERT INTO users SELECT g, 'name' || g, g % 90, 'old', '{"a": 1}' FROM generate_series(1, 200) g;
+CREATE TABLE orgs (id int PRIMARY KEY, name text);
+INSERT INTO orgs VALUES (1, 'one'), (2, 'two');
+CREATE SEQUENCE counter;
+CREATE TABLE lobs (o oid);
+INSERT INTO lobs SELECT lo_from_bytea(0, 'precious');
+
+-- Traps: each takes a session's advisory lock and tries to write, so that any call of it shows.
+CREATE FUNCTION trap(n int) RETURNS int LANGUAGE plpgsql VOLATILE AS $$
+BEGIN PERFORM pg_advisory_lock(n); RETURN n; END $$;
+CREATE FUNCTION f_drop() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DROP TABLE canary; RETURN 1; END $$;
+CREATE FUNCTION f_definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS $$ SELECT trap(4710) $$;
+CREATE PROCEDURE p_escape() LANGUAGE plpgsql AS $$ BEGIN COMMIT; DROP TABLE canary; END $$;
+CREATE FUNCTION lower(n int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4701) $$;
+CREATE FUNCTION evil_step(state int, v int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4704) $$;
+CREATE AGGREGATE evil_agg(int) (SFUNC = evil_step, STYPE = int, INITCOND = '0');
+CREATE FUNCTION evil_final(state int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4706) $$;
+CREATE AGGREGATE quiet_agg(int) (SFUNC = int4pl, STYPE = int, FINALFUNC = evil_final, INITCOND = '0');
+CREATE FUNCTION evil_field(c canary) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4711) $$;
+CREATE FUNCTION evil_operator(a int, b int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4712) $$;
+CREATE OPERATOR ### (LEFTARG = int, RIGHTARG = int, FUNCTION = evil_operator);
+CREATE FUNCTION evil_check(v int) RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT trap(4713) > 0 $$;
+CREATE DOMAIN trapped AS int CHECK (evil_check(VALUE));
+CREATE TYPE pair AS (a int, b int);
+CREATE FUNCTION evil_cast(p pair) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4714) $$;
+CREATE CAST (pair AS int) WITH FUNCTION evil_cast(pair) AS IMPLICIT;
+CREATE VIEW trap_view AS SELECT id, trap(4715) AS t FROM canary;
+CREATE VIEW trap_behind_view AS SELECT id FROM trap_view WHERE t > 0;
+CREATE VIEW kill_view AS SELECT pg_terminate_backend(pid) AS done FROM pg_stat_activity WHERE application_name = 'bystander';
+CREATE FUNCTION inlined() RETURNS int LANGUAGE sql STABLE AS $$ SELECT trap(4716) $$;
+CREATE FUNCTION "Odd ""name"(n int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4717) $$;
+CREATE FUNCTION a_very_long_name_that_is_exactly_at_the_limit_of_sixty_three_b(n int) RETURNS int
+    LANGUAGE sql VOLATILE AS $$ SELECT trap(4718) $$;
+CREATE FUNCTION évil(n int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4719) $$;
+CREATE FUNCTION evil_window(state int, v int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4720) $$;
+CREATE FUNCTION no_arguments() RETURNS SETOF int LANGUAGE sql VOLATILE AS $$ SELECT trap(4721) $$;
+CREATE FUNCTION variadic_trap(VARIADIC a int[]) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4722) $$;
+CREATE TABLE canary_rls (id int PRIMARY KEY, v int);
+INSERT INTO canary_rls VALUES (1, 1);
+ALTER TABLE canary_rls ENABLE ROW LEVEL SECURITY;
+ALTER TABLE canary_rls FORCE ROW LEVEL SECURITY;
+CREATE POLICY trap_policy ON canary_rls USING (trap(4705) > 0);
+CREATE FUNCTION harmless(n int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT n + 1 $$;
+CREATE VIEW plain_view AS SELECT id, name FROM users WHERE age > 20;
+"""
+
+# Catalogues whose rows are shared by the cluster or the database; statistics that autovacuum moves are left out.
+_CATALOGUES = """pg_attribute pg_attrdef pg_auth_members pg_authid pg_cast pg_collation pg_constraint pg_conversion pg_database
+pg_db_role_setting pg_default_acl pg_depend pg_description pg_enum pg_event_trigger pg_extension pg_foreign_data_wrapper
+pg_foreign_server pg_foreign_table pg_inherits pg_init_privs pg_language pg_largeobject pg_largeobject_metadata pg_namespace pg_opclass
+pg_operator pg_opfamily pg_parameter_acl pg_policy pg_prepared_xacts pg_proc pg_publication pg_publication_rel
+pg_replication_origin pg_replication_slots pg_rewrite pg_seclabel pg_sequence pg_statistic_ext pg_subscription pg_tablespace pg_transform
+pg_trigger pg_ts_config pg_ts_dict pg_type pg_user_mapping"""
+CATALOGUES = tuple(_CATALOGUES.split())
+# (relation, expression) whose value says whether it changed.
+_VOLATILE_COLUMNS = {
+    "pg_class": "concat_ws('|', oid, relname, relnamespace, relkind, relowner, reloptions, relacl, relfilenode, relpersistence, "
+    "relhasrules, relhastriggers, relrowsecurity)",
+    "pg_index": "concat_ws('|', indexrelid, indrelid, indisvalid, indisclustered, indisreplident)",
+    "pg_locks": "concat_ws('|', classid, objid, objsubid, mode) ",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """What a second session sees; two of these differ when something lasted."""
+
+    catalogue: str
+    data: str
+    sequences: str
+    settings: str
+    locks: str
+    statistics: str
+    bystander: str
+    files: str
+
+    def changed_since(self, before: "State") -> set[str]:
+        return {f.name for f in fields(self) if getattr(self, f.name) != getattr(before, f.name)}
+
+
+class Probe:
+    """Looks from outside, as superuser, and keeps a bystander session that listens and can be killed."""
+
+    def __init__(self, superuser_uri: str) -> None:
+        self.uri = superuser_uri
+        self.conn = psycopg.connect(superuser_uri, autocommit=True)
+        self.bystander = self._stand_by()
+
+    def _stand_by(self) -> psycopg.Connection[tuple[Any, ...]]:
+        conn = psycopg.connect(self.uri, autocommit=True, application_name="bystander")
+        conn.execute("LISTEN deploy; LISTEN evil; SET row_security = on")
+        return conn
+
+    def close(self) -> None:
+        self.bystander.close()
+        self.conn.close()
+
+    def state(self) -> State:
+        relations = self._column(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1"
+        )
+        return State(
+            catalogue=self._digest([f"SELECT '{name}:' || md5(x::text) FROM {name} x" for name in CATALOGUES]
+            + [f"SELECT {expression} FROM {name}" for name, expression in _VOLATILE_COLUMNS.items() if name != "pg_locks"]),
+            data=self._digest([f"SELECT '{name}', x::text FROM {name} x" for name in relations]),
+            sequences=self._digest(["SELECT schemaname, sequencename, last_value FROM pg_sequences"]),
+            settings=self._digest(["SELECT name, setting, sourcefile, sourceline FROM pg_file_settings",
+                                   "SELECT (pg_control_checkpoint()).timeline_id", "SELECT pg_conf_load_time()"]),
+            locks=self._digest([f"SELECT {_VOLATILE_COLUMNS['pg_locks']} FROM pg_locks WHERE locktype = 'advisory'"]),
+            statistics=self._digest(["SELECT datname, stats_reset FROM pg_stat_database", "SELECT stats_reset FROM pg_stat_bgwriter"]),
+            bystander=self._bystander(),
+            files=",".join(sorted(p.name for p in Path("/tmp").glob("pwn_*"))),
+        )  # fmt: skip
+
+    def _bystander(self) -> str:
+        """Alive, and what it heard; a dead one is replaced so that the next attack is seen too."""
+        try:
+            self.bystander.execute("SELECT 1")
+        except psycopg.Error as exc:
+            self.bystander.close()
+            self.bystander = self._stand_by()
+            return f"killed: {exc.sqlstate}"
+        heard = [n.payload for n in self.bystander.notifies(timeout=0)]
+        return f"heard {heard}" if heard else "alive"
+
+    def _column(self, query: str) -> list[str]:
+        return [row[0] for row in self.conn.execute(query.encode())]
+
+    def _digest(self, queries: list[str]) -> str:
+        found = hashlib.sha256()
+        for query in queries:
+            rows = sorted(map(repr, self.conn.execute(query.encode()).fetchall()))
+            found.update("\n".join(rows).encode())
+        return found.hexdigest()[:16]
+
+
+@contextmanager
+def world(owner_uri: str, superuser_uri: str) -> Iterator[Probe]:
+    """The traps in a fresh database, and a probe for it."""
+    with psycopg.connect(owner_uri, autocommit=True) as conn:
+        conn.execute(WORLD.encode())
+    probe = Probe(superuser_uri)
+    try:
+        yield probe
+    finally:
+        probe.close()
