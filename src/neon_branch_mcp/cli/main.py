@@ -9,7 +9,7 @@ from rich.text import Text
 from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
-from . import call, check, demo, init, local, serve, token
+from . import audit, call, check, demo, init, local, serve, token
 from .options import stderr
 
 cli = typer.Typer(
@@ -22,6 +22,7 @@ cli = typer.Typer(
 cli.command("serve")(serve.serve)
 cli.command("call")(call.call)
 cli.command("demo")(demo.demo)
+cli.add_typer(audit.app, name="audit")
 cli.add_typer(local.local, name="local")
 cli.add_typer(token.token, name="token")
 cli.command("init")(init.init)

@@ -52,7 +52,7 @@ async def create_branch(
         parent_timestamp=parent_timestamp,
         parent_lsn=parent_lsn,
         client_name=ctx.caller.client,
-        purpose="",
+        session=ctx.caller.session,
         progress=ctx.progress,
     )
     ctx.facts.branch = made.branch.name

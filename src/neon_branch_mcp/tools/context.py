@@ -64,7 +64,8 @@ class ToolContext:
 
     async def about_to_change(self) -> None:
         """Puts the call on record, on disk, before a change is sent. Raises Refused when that cannot be done: nothing may be changed."""
-        self.facts.begun = await self.app.audit.begin(self.entry("write"))
+        if self.facts.begun is None:
+            self.facts.begun = await self.app.audit.begin(self.entry("write"))
 
     async def workspace(self) -> Workspace:
         """The caller's view of Neon."""
@@ -104,6 +105,11 @@ class ToolContext:
         """A database of a branch, with a login for it."""
         found = await self.branch(project_id, branch, fresh=fresh)
         return await self.place_on(found, database)
+
+    async def place_anew(self, place: Place) -> Place:
+        """The same place after its Postgres refused the login: the API is asked for the password it has now."""
+        (await self.workspace()).branches.forget(place.branch)
+        return await self.place(place.branch.project_id, place.branch.id, place.database.name, fresh=True)
 
     async def place_on(self, branch: Branch, database: str | None) -> Place:
         """A database of `branch`, with a login for it."""

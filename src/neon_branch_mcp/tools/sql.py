@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ..errors import AuthError
 from ..guard.policy import Intent, VettedSql
 from ..models import Access
 from ..postgres.plans import plan_text
@@ -118,6 +119,16 @@ async def _vet(ctx: ToolContext, place: Place, sql: str, intent: Intent) -> Vett
 
 
 async def _run(
+    ctx: ToolContext, place: Place, sql: str, intent: Intent, params: list[Any] | None, max_rows: int | None
+) -> SqlResult:
+    try:
+        return await _run_there(ctx, place, sql, intent, params, max_rows)
+    except AuthError:
+        # Somebody reset the password. A login that was refused has run nothing, so this is no repetition.
+        return await _run_there(ctx, await ctx.place_anew(place), sql, intent, params, max_rows)
+
+
+async def _run_there(
     ctx: ToolContext, place: Place, sql: str, intent: Intent, params: list[Any] | None, max_rows: int | None
 ) -> SqlResult:
     limits = ctx.app.config.sql
