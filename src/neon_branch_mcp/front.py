@@ -66,15 +66,16 @@ class Snapshot:
         elif method == "server/discover":
             found = self._document["discover"].get(meta.get(VERSION_KEY))
         elif method == "tools/list" and not params.get("cursor"):
-            tail = self._document["list_tail"].get(meta.get(VERSION_KEY, ""))
-            found = None if tail is None else self._tools() + tail
+            era = meta.get(VERSION_KEY, "")
+            around = self._document["lists"].get(era)
+            found = None if around is None else self._tools(era).join(around)
         else:
             found = None
         return found if isinstance(found, str) else None
 
-    def _tools(self) -> str:
+    def _tools(self, era: str) -> str:
         shown = (t for t in self._document["tools"] if self._offered(t))
-        return '{"tools":[' + ",".join(t["own" if self._variant.write_own else "json"] for t in shown)
+        return ",".join(t["own" if self._variant.write_own else "json"][era] for t in shown)
 
     def _offered(self, tool: Mapping[str, Any]) -> bool:
         variant = self._variant

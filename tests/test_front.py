@@ -1,0 +1,207 @@
+"""The front says what the real server says, to the byte, or steps aside."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from neon_branch_mcp import front
+from neon_branch_mcp.app import Caller, open_app
+from neon_branch_mcp.config import Config, load
+from neon_branch_mcp.front import Front, Handover, Snapshot, Variant, fitting_snapshot, read_variant
+from neon_branch_mcp.server import build_server, session_caller
+from neon_branch_mcp.stdio import serve_stdio
+
+HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+STATELESS = "2026-07-28"
+CLIENT = {"name": "test", "version": "1"}
+KEY = {"NEON_API_KEY": "napi_test"}
+
+# (arguments, environment, file): every way to each setting that changes the answers.
+CONFIGURATIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
+    "defaults": ([], {}, ""),
+    "local": (["--local", "--data-dir", "/nowhere"], {}, ""),
+    "write own by environment": ([], {"NEON_BRANCH_MCP_POLICY_WRITE": "own"}, ""),
+    "write own by file": ([], {}, '[policy]\nwrite = "own"'),
+    "environment over file": ([], {"NEON_BRANCH_MCP_POLICY_WRITE": "non-default"}, '[policy]\nwrite = "own"'),
+    "pinned by flag": (["--project-id", "p-1"], {}, ""),
+    "pinned by flag with an equals sign": (["--project-id=p-1"], {}, ""),
+    "pinned by environment": ([], {"NEON_BRANCH_MCP_NEON_PROJECT_ID": "p-1"}, ""),
+    "pinned by file, own": ([], {}, '[neon]\nproject_id = "p-1"\n[policy]\nwrite = "own"'),
+}
+
+
+def hello(version: str) -> dict[str, Any]:
+    params = {"protocolVersion": version, "capabilities": {}, "clientInfo": CLIENT}
+    return {"jsonrpc": "2.0", "id": "greeting", "method": "initialize", "params": params}
+
+
+def stateless(method: str) -> dict[str, Any]:
+    own = "io.modelcontextprotocol/"
+    meta = {f"{own}protocolVersion": STATELESS, f"{own}clientInfo": CLIENT, f"{own}clientCapabilities": {}}
+    return {"jsonrpc": "2.0", "id": 7, "method": method, "params": {"_meta": meta}}
+
+
+LIST = {"jsonrpc": "2.0", "id": 8, "method": "tools/list"}
+CONVERSATIONS = [*([hello(v), LIST] for v in HANDSHAKES), [stateless("server/discover"), stateless("tools/list")]]
+
+
+def configuration(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    arguments, env, text = CONFIGURATIONS[name]
+    if text:
+        (folder / "neon-branch-mcp.toml").write_text(text, encoding="utf-8")
+    return arguments, {**KEY, **env}
+
+
+def flags_of(arguments: list[str]) -> dict[str, dict[str, Any]]:
+    """What the command line's parser makes of the arguments."""
+    words = " ".join(arguments).replace("=", " ").split()
+    project = words[words.index("--project-id") + 1] if "--project-id" in words else None
+    return {"neon": {"project_id": project}, "local": {"enabled": "--local" in words}}
+
+
+@contextmanager
+def pipes() -> Iterator[tuple[int, int, int, int]]:
+    """(the server's input, where to write to it, where to read from it, the server's output)."""
+    server_in, client_out = os.pipe()
+    client_in, server_out = os.pipe()
+    ends = [server_in, client_out, client_in, server_out]
+    try:
+        yield server_in, client_out, client_in, server_out
+    finally:
+        for end in ends:
+            try:
+                os.close(end)
+            except OSError:
+                continue  # closed by the test to say that the client is gone
+
+
+def real_answers(config: Config, messages: list[dict[str, Any]]) -> list[bytes]:
+    """The lines that the real server writes for these requests."""
+
+    async def serve(handover: Handover) -> None:
+        async with open_app(config) as app:
+            await serve_stdio(build_server(app, session_caller(Caller())), handover)
+
+    with pipes() as (server_in, client_out, client_in, server_out):
+        handover = Handover(server_in, server_out, (), b"", frozenset(), closed=False)
+        thread = threading.Thread(target=anyio.run, args=(serve, handover))
+        thread.start()
+        answers = []
+        with os.fdopen(os.dup(client_in), "rb") as reader:
+            for message in messages:
+                os.write(client_out, json.dumps(message).encode() + b"\n")
+                answers.append(reader.readline())
+        os.close(client_out)
+        thread.join(20)
+        assert not thread.is_alive()
+    return answers
+
+
+def _send_and_close(end: int, data: bytes) -> None:
+    os.write(end, data)
+    os.close(end)
+
+
+def front_answers(snapshot: Snapshot, data: bytes) -> tuple[list[bytes], Handover]:
+    """What the front writes for these bytes, and what it hands over when the client closes its end."""
+    with pipes() as (server_in, client_out, client_in, server_out):
+        never, unused = os.pipe()
+        writer = threading.Thread(target=_send_and_close, args=(client_out, data))
+        writer.start()
+        handover = Front(snapshot, server_in, server_out).run(never)
+        writer.join(5)
+        os.close(server_out)
+        with os.fdopen(os.dup(client_in), "rb") as reader:
+            written = reader.readlines()
+        os.close(never)
+        os.close(unused)
+    return written, handover
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_its_answers_are_the_real_servers_to_the_byte(name: str, tmp_path: Path) -> None:
+    arguments, env = configuration(name, tmp_path)
+    config = load(flags_of(arguments), env=env, cwd=tmp_path)
+    snapshot = fitting_snapshot(arguments, env, tmp_path)
+    assert snapshot is not None, "no snapshot fits: run tools/snapshot"
+    for messages in CONVERSATIONS:
+        data = b"".join(json.dumps(m).encode() + b"\n" for m in messages)
+        written, _ = front_answers(snapshot, data)
+        assert written == real_answers(config, messages), "run tools/snapshot"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        (["--http", "127.0.0.1:1"], KEY),
+        (["--unknown"], KEY),
+        (["--project-id"], KEY),
+        (["--config", "missing.toml"], KEY),
+        ([], {}),
+    ],
+    ids=["http", "unknown option", "missing value", "missing file", "no key"],
+)
+def test_it_steps_aside_for_what_it_does_not_understand(
+    arguments: list[str], env: dict[str, str], tmp_path: Path
+) -> None:
+    assert fitting_snapshot(arguments, env, tmp_path) is None
+
+
+def test_it_steps_aside_for_a_broken_file(tmp_path: Path) -> None:
+    (tmp_path / "neon-branch-mcp.toml").write_text("[policy", encoding="utf-8")
+    assert fitting_snapshot([], KEY, tmp_path) is None
+
+
+def test_it_steps_aside_for_another_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = json.loads(front.SNAPSHOT.read_text(encoding="utf-8"))
+    other = tmp_path / "snapshot.json"
+    other.write_text(json.dumps({**document, "sdk": "0.0.0"}), encoding="utf-8")
+    monkeypatch.setattr(front, "SNAPSHOT", other)
+    assert fitting_snapshot([], KEY, tmp_path) is None
+
+
+def test_what_it_cannot_answer_is_handed_over_in_order(tmp_path: Path) -> None:
+    snapshot = fitting_snapshot([], KEY, tmp_path)
+    assert snapshot is not None
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "query", "arguments": {}}}
+    initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    lines = [json.dumps(m).encode() for m in (hello(HANDSHAKES[-1]), initialized, call, LIST)]
+    written, handover = front_answers(snapshot, b"\n".join(lines) + b"\nnot json\n{unfinished")
+    assert [json.loads(w)["id"] for w in written] == ["greeting", 8]
+    assert handover.lines == (lines[0], lines[1], lines[2], b"not json")
+    assert handover.rest == b"{unfinished"
+    assert handover.answered == {"greeting"}
+    assert handover.closed
+
+
+def test_a_handshake_that_was_answered_is_not_answered_again(tmp_path: Path) -> None:
+    config = load({"local": {"enabled": True}}, env={}, cwd=tmp_path)
+    greeting, listing = json.dumps(hello(HANDSHAKES[-1])).encode(), json.dumps(LIST).encode()
+
+    async def serve(handover: Handover) -> None:
+        async with open_app(config) as app:
+            await serve_stdio(build_server(app, session_caller(Caller())), handover)
+
+    with pipes() as (server_in, client_out, client_in, server_out):
+        handover = Handover(server_in, server_out, (greeting,), listing[:10], frozenset({"greeting"}), closed=False)
+        thread = threading.Thread(target=anyio.run, args=(serve, handover))
+        thread.start()
+        os.write(client_out, listing[10:] + b"\n")
+        with os.fdopen(os.dup(client_in), "rb") as reader:
+            first = json.loads(reader.readline())
+        os.close(client_out)
+        thread.join(20)
+    assert first["id"] == 8
+
+
+def test_a_flag_wins_over_what_the_environment_says(tmp_path: Path) -> None:
+    env = {"NEON_BRANCH_MCP_LOCAL_ENABLED": "true"}
+    assert read_variant([], env, tmp_path) == Variant()
+    assert read_variant(["--cloud"], env, tmp_path) is None
