@@ -29,7 +29,7 @@ from .answers import refusal
 from .auth import Authenticator, NeonKeys
 from .callers import CallerLimits, caller_of
 from .edge import Addressees, Edge, host_names, is_loopback
-from .endpoint import McpEndpoint
+from .endpoint import McpEndpoint, asks_for_progress
 from .health import Readiness
 from .metrics import CONTENT_TYPE, AppCollector, Metrics
 from .oauth import SCOPES, jwt_bearers
@@ -50,8 +50,8 @@ class HttpServer:
     metrics: Metrics
 
 
-def build_http_app(app: App, bound: str) -> HttpServer:
-    """The application over `app` for a server bound to the host `bound`.
+def build_http_app(app: App, bound: str, may_stream: Callable[[bytes], bool] = asks_for_progress) -> HttpServer:
+    """The application over `app` for a server bound to the host `bound`. `may_stream` says of a body whether its answer may be a stream.
 
     Raises ConfigError when others than this machine could call without authentication, and for settings that cannot work.
     """
@@ -63,7 +63,7 @@ def build_http_app(app: App, bound: str) -> HttpServer:
     mcp.middleware.append(CallerLimits(config, metrics))
     plain, streaming = (_manager(mcp, config, json_response=json_response) for json_response in (True, False))
     http = httpx.AsyncClient(timeout=ISSUER_TIMEOUT, follow_redirects=False)
-    endpoint = McpEndpoint(config, plain, streaming, authenticator(app, http), metrics, _challenge(config))
+    endpoint = McpEndpoint(config, plain, streaming, authenticator(app, http), metrics, _challenge(config), may_stream)
     readiness = Readiness(app)
 
     @asynccontextmanager

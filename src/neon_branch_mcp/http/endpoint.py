@@ -1,6 +1,7 @@
 """The door to `/mcp`: method, caller, scope, limits, body, and then the MCP server. Any replica can answer any request."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -24,10 +25,15 @@ DISCARD_BYTES, DISCARD_SECONDS = 16_000_000, 5.0
 """How much of a body that is too large is read and thrown away before the connection is closed."""
 
 
+def asks_for_progress(body: bytes) -> bool:
+    """Whether a request wants to hear of progress: the only thing our tools tell before their result."""
+    return b'"progressToken"' in body
+
+
 class McpEndpoint:
     """The ASGI application of `/mcp`.
 
-    Answers are plain JSON, by `plain`, unless the request asks for progress: then they are a stream of events, by `streaming`.
+    Answers are plain JSON, by `plain`, unless the request `may_stream`: then `streaming` gives an event stream where there are events.
     Without an `authenticator` every request is `anybody`'s.
     """
 
@@ -39,6 +45,7 @@ class McpEndpoint:
         authenticator: Authenticator | None,
         metrics: Metrics,
         challenge: str,
+        may_stream: Callable[[bytes], bool],
     ) -> None:
         self._config = config
         self._plain = plain
@@ -46,6 +53,7 @@ class McpEndpoint:
         self._authenticator = authenticator
         self._metrics = metrics
         self._challenge = challenge
+        self._may_stream = may_stream
         self._anybody = Caller()
         self._open = Gauge(config.max_requests)
         self._bytes = Rate(config.bytes_per_minute)
@@ -100,7 +108,7 @@ class McpEndpoint:
             await self._refusal(scope, exc)(scope, receive, send)
             return
         scope[SCOPE_KEY] = caller
-        manager = self._streaming if b'"progressToken"' in body else self._plain
+        manager = self._streaming if self._may_stream(body) else self._plain
 
         async def counted(message: Message) -> None:
             self._bytes.charge(caller.identity, len(message.get("body", b"")))

@@ -55,6 +55,10 @@ class Readiness:
             return f"no answer within {patience:g} s"
         except NeonBranchError as exc:
             return exc.render()
+        except Exception:
+            # A probe answers whatever happens, and a warm-up that fails must not end the server.
+            log.exception("The readiness check failed")
+            return "internal error; the server's log has it"
         return None
 
     async def _ask(self) -> None:

@@ -181,9 +181,11 @@ def sweep_elsewhere(places: Places) -> None:
     if places.uid is None:
         return
     for note in (*ELSEWHERE.glob(f"*/{BELONGS_TO}"), *_temporary_elsewhere().glob(f"*/{BELONGS_TO}")):
-        data_dir = Path(note.read_text(encoding="utf-8").strip())
-        if not data_dir.exists():
-            _remove_root(note.parent, data_dir)
+        # Another process may be sweeping as well: what it took away is done.
+        with contextlib.suppress(FileNotFoundError):
+            data_dir = Path(note.read_text(encoding="utf-8").strip())
+            if not data_dir.exists():
+                _remove_root(note.parent, data_dir)
 
 
 def _remove_root(root: Path, data_dir: Path) -> None:

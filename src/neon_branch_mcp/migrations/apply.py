@@ -6,6 +6,7 @@ what is left, and that is nothing wherever the script was one transaction.
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -17,12 +18,16 @@ import psycopg
 from psycopg import AsyncConnection
 
 from ..errors import NeonBranchError, SqlError, SqlFields, SqlPosition, TimedOut
+from ..postgres.ddl import statements
 from ..postgres.errors import translate, translating
+from ..postgres.introspect import introspect
+from ..postgres.schema import Schema
 from ..postgres.target import Target
 from .advice import Facts, advise
+from .diff import diff
 from .ledger import LedgerEntry, conflict, find, record
 from .lone import LoneWatch
-from .measure import measure
+from .measure import Measured, measure
 from .plan import Group, Plan, PlannedStatement, plan, without_concurrently
 from .relations import Step
 from .report import Advice, Failure, MigrationReport, State, verdict_of
@@ -97,7 +102,26 @@ async def apply(
                 return _already(request, entry)
             await _watch_settings(watcher)
             measured = await measure(watcher, planned)
-        return await _Run(request, migrating, watcher, Tracer(migrating, watcher, measured)).run()
+        return await _traced(request, migrating, watcher, measured)
+
+
+async def _traced(
+    request: Request, migrating: AsyncConnection[Any], watcher: AsyncConnection[Any], measured: Measured
+) -> MigrationReport:
+    upper = request.plan.sql.upper()
+    change = _SchemaChange(asyncio.create_task(_schema(watcher)))
+    tracer = Tracer(
+        migrating,
+        watcher,
+        measured,
+        prepare="DEALLOCATE" not in upper and "DISCARD" not in upper,
+        watch_free=change.watch_free,
+    )
+    try:
+        return await _Run(request, migrating, watcher, tracer, change).run()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await change.abandon()
 
 
 async def _settings(conn: AsyncConnection[Any], request: Request) -> None:
@@ -157,6 +181,51 @@ def _already(request: Request, entry: LedgerEntry) -> MigrationReport:
     )
 
 
+async def _schema(conn: AsyncConnection[Any]) -> Schema | None:
+    """The schema as `conn` sees it; inside a transaction in a savepoint, so that a failure leaves only the question open."""
+    try:
+        async with conn.transaction():
+            return await introspect(conn, lock_timeout=1)
+    except NeonBranchError:
+        return None
+
+
+@dataclass
+class _SchemaChange:
+    """What the script does to the schema, as short DDL."""
+
+    reading: asyncio.Task[Schema | None]
+    diff: str = ""
+    fingerprint_before: str = ""
+    fingerprint_after: str = ""
+    notes: tuple[str, ...] = ()
+
+    async def watch_free(self) -> None:
+        """Wait until the watching connection has read the schema: it does so while the first statements run."""
+        await asyncio.wait([self.reading])
+
+    async def abandon(self) -> None:
+        """Wait for a reading that nobody asked for any more."""
+        await asyncio.wait([self.reading])
+        if not self.reading.cancelled():
+            self.reading.exception()
+
+    async def complete(self, conn: AsyncConnection[Any]) -> None:
+        """Compare with what `conn` sees now."""
+        before, after = await self.reading, await _schema(conn)
+        if before is None or after is None:
+            self.notes = ("The schema could not be read before and after: no schema diff.",)
+            return
+        self.diff = diff(before, after, same_database=True).ddl.rstrip()
+        self.fingerprint_before, self.fingerprint_after = fingerprint(before), fingerprint(after)
+
+
+def fingerprint(schema: Schema) -> str:
+    """Equal for two schemas that the same DDL makes, whoever owns them and whatever their OIDs."""
+    text = "\n".join(sorted(statements(schema, owners=False)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class _Stopped(Exception):
     """A statement did not succeed; the cause is psycopg's error. Never leaves this module."""
 
@@ -184,9 +253,9 @@ class _Run:
     conn: AsyncConnection[Any]
     watcher: AsyncConnection[Any]
     tracer: Tracer
+    change: "_SchemaChange"
     started: float = field(default_factory=time.perf_counter)
     committed: int = 0
-    left: str = ""
 
     async def run(self) -> MigrationReport:
         try:
@@ -234,6 +303,7 @@ class _Run:
         report = None
         with translating():
             if last:
+                await self.change.complete(self.conn)
                 report = self._report("applied")
                 await record(
                     self.conn,
@@ -242,6 +312,7 @@ class _Run:
                     done=self.committed + len(group.statements),
                     who=self.request.who,
                 )
+        await self.change.watch_free()
         await self._send(final, "COMMIT")
         self.tracer.end_transaction(kept=True)
         self.committed += len(group.statements)
@@ -252,7 +323,7 @@ class _Run:
         started = time.perf_counter()
         await self._send(final, "SET CONSTRAINTS ALL IMMEDIATE")
         with _stopping_at(final):
-            await self.tracer.after(final, started)
+            await self.tracer.after(final, started, always=True)
             if "REFERENCES" in self.request.plan.sql.upper():
                 await self.tracer.before_commit()
 
@@ -267,6 +338,7 @@ class _Run:
                 await self._try_group(group)
             else:
                 notes.append(await self._try_lone(group.statements[0]))
+        await self.change.complete(self.conn)
         report = self._report("dry_run", notes)
         await self.conn.rollback()
         return report
@@ -305,6 +377,7 @@ class _Run:
 
     async def _lone(self, statement: PlannedStatement) -> None:
         watch = LoneWatch(self.conn, self.watcher, self.tracer.measured)
+        await self.change.watch_free()
         with _stopping_at(statement):
             await watch.begin()
         started = time.perf_counter()
@@ -331,6 +404,7 @@ class _Run:
                 raise _Stopped(statement, watch.blockers) from exc
 
     async def _record_alone(self, state: State) -> MigrationReport:
+        await self.change.complete(self.conn)
         report = self._report(state)
         with translating():
             async with self.conn.transaction():
@@ -403,10 +477,12 @@ class _Run:
             rewrites=tuple(found.rewrites),
             scans=tuple(found.scans),
             advice=advice,
-            schema_diff="",
+            schema_diff=self.change.diff,
+            schema_before=self.change.fingerprint_before,
+            schema_after=self.change.fingerprint_after,
             checksum=request.plan.checksum,
             failure=failure,
-            notes=tuple(notes),
+            notes=(*notes, *self.change.notes),
         )
 
     def _advice(self, found: Evidence) -> tuple[Advice, ...]:

@@ -90,7 +90,7 @@ def _columns(old: Table, new: Table, owned: Owned) -> Iterator[Change]:
             f"drop column {name} {short_type(local(column.type))}{tail}",
             (_alter(new, f"DROP COLUMN {quote(column.name)}"),),
         )
-    context = Context(dict(owned), {})
+    context = Context(owned)
     for column in added:
         text = local(column_text(new, column, [], context))
         sequence = owned.get((new.schema, new.name, column.name))

@@ -87,7 +87,7 @@ class Judge:
                 if number not in c.now.columns:
                     values = self._value(c, number)
                     found.append(DataLoss("column dropped", f"{c.before.whole}.{name}", values, step.statement.index))
-                elif c.now.columns[number][1] != type_ and c.renewed:
+                elif c.renewed and (c.now.columns[number][1] != type_ or _meant(c, number)):
                     loss = await self._converted(step, c, number, f"{type_} → {c.now.columns[number][1]}")
                     found += [loss] if loss else []
         return _summed(found)
@@ -260,6 +260,11 @@ async def _scalar(conn: AsyncConnection[Any], statement: Composed) -> int:
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY always gives one row
     return int(row[0])
+
+
+def _meant(change: Change, number: str) -> bool:
+    """Whether the script speaks of converting this column: `TYPE int USING 0` of an int keeps the type, and no value."""
+    return change.seen.base is not None and number in change.seen.base.distinct
 
 
 def _with_note(loss: DataLoss, note: str) -> DataLoss:

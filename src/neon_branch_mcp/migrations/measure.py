@@ -199,20 +199,25 @@ def set_columns(s: PlannedStatement) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of the tables before a script ran: `tables` by oid, and the functions that could do anything."""
+    """What is known of the database before a script ran: `tables` by oid, the functions that could do anything, and the words of the names
+    of everything that was there: a statement with none of them meets only what the script made itself.
+    """
 
     tables: Mapping[int, Counted] = field(default_factory=dict)
     functions: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
 
 async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
     functions = await _functions(conn, plan)
+    asked = await conn.execute(query("names"))
+    names = frozenset(word for (name,) in await asked.fetchall() for word in words_of(name)) | functions
     scope = Scope()
     for statement in plan.statements:
         scope.add(statement, functions)
     if scope.empty:
-        return Measured(functions=functions)
+        return Measured(functions=functions, names=names)
     # What is dropped under a new name is asked for under the old one.
     scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
@@ -227,7 +232,7 @@ async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         left -= 0 if named else size
         if (found := await _count(conn, table, scope, size)) is not None:
             counted[table.oid] = found
-    return Measured(counted, functions)
+    return Measured(counted, functions, names)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:

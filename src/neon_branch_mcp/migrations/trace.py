@@ -6,7 +6,7 @@ the name of what was dropped.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 
 from .advice import BACKFILL_ROWS
 from .losses import Judge
-from .measure import Counted, Measured, may_lose
+from .measure import Counted, Measured, may_lose, words_of
 from .plan import PlannedStatement
 from .queries import query
 from .relations import Before, Change, Now, Seen, Step
@@ -32,6 +32,11 @@ STRENGTH = {
 QUIET = frozenset(
     {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
 )
+# These reach only what they name.
+PLAIN = frozenset({
+    "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
+    "update", "delete", "grant", "revoke", "drop table", "drop index",
+})  # fmt: skip
 # A statement that changes the schema: what it reads is what it has to check or copy.
 DDL = ("create", "alter", "drop", "cluster", "reindex", "refresh", "do", "call")
 
@@ -99,12 +104,23 @@ class _Savepoint:
 class Tracer:
     """Gathers the evidence of one script, transaction by transaction."""
 
-    def __init__(self, migrating: AsyncConnection[Any], watching: AsyncConnection[Any], measured: Measured) -> None:
+    def __init__(
+        self,
+        migrating: AsyncConnection[Any],
+        watching: AsyncConnection[Any],
+        measured: Measured,
+        *,
+        prepare: bool,
+        watch_free: Callable[[], Awaitable[object]],
+    ) -> None:
+        self.watch_free = watch_free
+        self.prepare = prepare  # not where the script could deallocate what was prepared
         self.migrating = migrating
         self.watching = watching
         self.measured = measured
         self.times: list[Step] = []
         self.new: set[int] = set()
+        self._question = ""
         self._judge = Judge(migrating, watching, measured)
         self._whole = Evidence()
         self._bases: dict[int, tuple[Counted, bool]] = {oid: (c, False) for oid, c in measured.tables.items()}
@@ -122,7 +138,11 @@ class Tracer:
         """Call it before BEGIN."""
         self._forget()
         rows = await self.migrating.execute(query("counters"), prepare=False)
-        self._counters = {oid: (r, i, u, d) for oid, r, i, u, d in await rows.fetchall()}
+        found = await rows.fetchall()
+        # What an earlier transaction of the script made is the migration's own too.
+        if not self._question:
+            self._question = query("trace").replace("{newest}", str(int(found[0][0])))
+        self._counters = {oid: (r, i, u, d) for _, oid, r, i, u, d in found if oid is not None}
 
     async def before(self, statement: PlannedStatement) -> None:
         """Call it before a statement: what it may overwrite is counted anew where the script itself changed it since."""
@@ -130,13 +150,13 @@ class Tracer:
             await self._judge.refresh((self._before[oid], seen) for oid, seen in self._seen.items())
             await self._leave_out_own_reading()
 
-    async def after(self, statement: PlannedStatement, started: float) -> None:
+    async def after(self, statement: PlannedStatement, started: float, *, always: bool = False) -> None:
         """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction."""
         step = Step(statement, started, (time.perf_counter() - started) * 1000)
         self.times.append(step)
         if statement.kind == "savepoint":
             self.save(statement.tokens()[1].name)
-        if statement.kind in QUIET:
+        if not always and (statement.kind in QUIET or self._meets_nothing_old(statement)):
             return
         if statement.kind == "rollback":
             await self.back_to(statement.tokens()[-1].name)
@@ -173,8 +193,8 @@ class Tracer:
 
     async def _changes(self) -> list[Change]:
         async with self.migrating.cursor(row_factory=class_row(Now)) as cur:
-            await cur.execute(query("trace"), {"known": list(self.new)}, prepare=False)
-            rows = await cur.fetchall()
+            await cur.execute(self._question, prepare=self.prepare)
+            rows = [row for row in await cur.fetchall() if row.oid not in self.new]
         await self._look_up(row.oid for row in rows if row.oid not in self._before)
         return [Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before]
 
@@ -192,10 +212,15 @@ class Tracer:
                 self._seen[oid].read = read
             self._judge.read.clear()
 
+    def _meets_nothing_old(self, statement: PlannedStatement) -> bool:
+        """A statement that names nothing of before is not worth a question; the one at the end of the transaction covers it."""
+        return statement.kind in PLAIN and self.measured.names.isdisjoint(words_of(statement.text))
+
     async def _look_up(self, oids: Iterable[int]) -> None:
         asked = [oid for oid in oids if oid not in self.new]
         if not asked:
             return
+        await self.watch_free()
         async with self.watching.cursor(row_factory=class_row(Before)) as cur:
             await cur.execute(query("before"), {"oids": asked})
             found = {row.oid: row for row in await cur.fetchall()}

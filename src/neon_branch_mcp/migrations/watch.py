@@ -36,15 +36,17 @@ async def watching(
 
     `sample` is called every 25 ms, from the beginning.
     """
-    watch, over = Watch(), asyncio.Event()
-    task = asyncio.create_task(_Look(conn, pid, watch, over, label, progress, sample).run())
+    watch = Watch()
+    look = _Look(conn, pid, watch, label, progress, sample)
+    # A timer and not a task: nearly every statement has ended before there is anything to look at.
+    timer = asyncio.get_running_loop().call_later(look.every, look.begin)
     try:
         yield watch
     finally:
-        over.set()
+        timer.cancel()
         # The watch ends by itself; cancelling it would leave its connection in the middle of a question.
         with anyio.CancelScope(shield=True):
-            await task
+            await look.end()
 
 
 @dataclass
@@ -52,17 +54,30 @@ class _Look:
     conn: AsyncConnection[Any]
     pid: int
     watch: Watch
-    over: asyncio.Event
     label: str
     progress: Progress | None
     sample: Sample | None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        every = SAMPLE_EVERY if self.sample else BLOCKED_AFTER
-        began = asked = told = time.monotonic()
+    @property
+    def every(self) -> float:
+        return SAMPLE_EVERY if self.sample else BLOCKED_AFTER
+
+    def begin(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def end(self) -> None:
+        if self.task is not None:
+            self.over.set()
+            await self.task
+
+    async def _run(self) -> None:
+        began = told = time.monotonic() - self.every
+        asked = 0.0
         # The watch is only there to say more: where it fails, the statement itself tells what went wrong.
         with contextlib.suppress(psycopg.Error):
-            while not await self._ended(every):
+            while not self.over.is_set():
                 now = time.monotonic()
                 if self.sample is not None:
                     await self.sample()
@@ -73,11 +88,8 @@ class _Look:
                     told = now
                     waiting = f", waiting for {self.watch.blockers[0]}" if self.watch.blockers else ""
                     await self.progress(f"{self.label}: {now - began:.0f} s{waiting}")
-
-    async def _ended(self, within: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), within)
-        return self.over.is_set()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.over.wait(), self.every)
 
 
 async def _blockers(conn: AsyncConnection[Any], pid: int) -> list[str]:

@@ -269,7 +269,7 @@ def policies(found: Iterable[Row]) -> dict[int, tuple[Policy, ...]]:
     )
 
 
-def _estimate(analyzed: int | None, live: int | None) -> int | None:
+def estimate(analyzed: int | None, live: int | None) -> int | None:
     """Rows as the last ANALYZE or VACUUM counted them, else as the statistics of running transactions do."""
     return analyzed if analyzed is not None else live or None
 
@@ -288,7 +288,7 @@ def tables(found: Iterable[Row], parts: Parts) -> tuple[Table, ...]:
 def _table(r: Row, parts: Parts) -> Table:
     oid, schema, name, kind, unlogged, _, bound, key, parents, of_type, server, fdw = r[:12]
     options, toast, method, space, replica, rls, force, owner, comment, acl, default_acl = r[12:23]
-    _, _, analyzed, live, size, readable, locked = r[23:]
+    _, _, analyzed, live, size, readable, locked, partitions = r[23:]
     return Table(
         schema=schema,
         name=name,
@@ -316,11 +316,12 @@ def _table(r: Row, parts: Parts) -> Table:
         comment=comment or "",
         grants=grants(acl, default_acl),
         oid=oid,
-        rows=_estimate(analyzed, live) if kind == "r" else None,
+        rows=estimate(analyzed, live) if kind == "r" else None,
         size=size,
         readable=readable,
         locked=locked,
         referenced_by=parts.references.get(oid, ()),
+        partitions=partitions,
     )
 
 
@@ -332,7 +333,7 @@ def views(found: Iterable[Row], parts: Parts) -> tuple[View, ...]:
 def _view(r: Row, parts: Parts) -> View:
     oid, schema, name, kind = r[:4]
     options, _, method, space, _, _, _, owner, comment, acl, default_acl = r[12:23]
-    definition, populated, analyzed, live, size, readable, locked = r[23:]
+    definition, populated, analyzed, live, size, readable, locked, _ = r[23:]
     return View(
         schema=schema,
         name=name,
@@ -349,7 +350,7 @@ def _view(r: Row, parts: Parts) -> View:
         comment=comment or "",
         grants=grants(acl, default_acl),
         oid=oid,
-        rows=_estimate(analyzed, live) if kind == "m" else None,
+        rows=estimate(analyzed, live) if kind == "m" else None,
         size=size,
         populated=populated,
         readable=readable,

@@ -197,6 +197,7 @@ class Table:
     readable: bool = field(default=True, compare=False)
     locked: bool = field(default=False, compare=False)
     referenced_by: tuple[Reference, ...] = field(default=(), compare=False)
+    partitions: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ object's own schema, a serial column's sequence, and a primary key's columns in 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from .ddl_names import literal, qualified, quote, quote_list, short_type, without_schema
@@ -17,9 +17,10 @@ from .schema import (
     Enum,
     Function,
     Index,
-    Name,
+    Other,
     Policy,
     Range,
+    Rule,
     Schema,
     SchemaObject,
     Sequence,
@@ -31,24 +32,20 @@ from .schema import (
 
 SERIALS = {"integer": "serial", "bigint": "bigserial", "smallint": "smallserial"}
 LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+SMALL = 100_000  # bytes: a smaller table's size says nothing
 SIMPLE_KEY = re.compile(r"(\w+) \(([\w, ]+)\)\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Context:
-    """What one object's text needs to know of others."""
+    """What one object's text needs to know of others: the sequences that columns own."""
 
-    owned: dict[tuple[str, str, str], Sequence]
-    partitions: dict[Name, list[Table]]
+    owned: Mapping[tuple[str, str, str], Sequence]
 
     @classmethod
     def of(cls, schema: Schema) -> "Context":
         """The context of a schema's objects."""
-        partitions: dict[Name, list[Table]] = {}
-        for table in schema.tables:
-            if table.partition_bound:
-                partitions.setdefault(table.parents[0], []).append(table)
-        return cls({s.owned_by: s for s in schema.sequences if s.owned_by}, partitions)
+        return cls({s.owned_by: s for s in schema.sequences if s.owned_by})
 
 
 def compact(obj: SchemaObject, context: Context) -> list[str]:
@@ -71,25 +68,31 @@ def compact(obj: SchemaObject, context: Context) -> list[str]:
         case Function():
             lines = [_function(obj)]
         case _:
-            lines = [f"{obj.kind} {obj.identity or quote(obj.name)}"]
+            lines = [_other(obj)]
     return [without_schema(line, obj.schema) for line in lines]
 
 
-def headline(obj: SchemaObject) -> str:
-    """One line: what it is, its name, and for a table how many columns and rows."""
+def _other(obj: Other) -> str:
+    """The first of the statements that make it."""
+    first, _, more = obj.definition.partition(";\n")
+    if not first:
+        return f"{obj.kind} {obj.identity or quote(obj.name)}"
+    return first.removeprefix("CREATE ").replace(obj.kind.upper(), obj.kind, 1) + (" …" if more else "")
+
+
+def label(obj: SchemaObject) -> str:
+    """What the object is, in a list of names."""
     match obj:
         case Table():
-            return f"{_kind(obj)} {quote(obj.name)} ({len(obj.columns)} columns){_size(obj.rows, obj.size)}"
+            return "partition" if obj.partition_bound else obj.kind if obj.kind != "table" else _kind(obj)
         case View():
-            return (
-                f"{'materialized view' if obj.materialized else 'view'} {quote(obj.name)} ({len(obj.columns)} columns)"
-            )
-        case Function():
-            return f"{obj.kind} {quote(obj.name)}({without_schema(obj.identity, obj.schema)})"
-        case Enum() | Domain() | Composite() | Range() | Sequence():
-            return f"{type(obj).__name__.lower()} {quote(obj.name)}"
+            return "materialized view" if obj.materialized else "view"
+        case Composite():
+            return "type"
+        case Enum() | Domain() | Range() | Sequence():
+            return type(obj).__name__.lower()
         case _:
-            return f"{obj.kind} {obj.identity or quote(obj.name)}"
+            return obj.kind
 
 
 def _kind(table: Table) -> str:
@@ -111,7 +114,7 @@ def _size(rows: int | None, size: int | None) -> str:
     facts = []
     if rows is not None:
         facts.append(f"~{rows} row{'' if rows == 1 else 's'}")
-    if size:
+    if size and size > SMALL:
         facts.append(bytes_text(size))
     return f" -- {', '.join(facts)}" if facts else ""
 
@@ -128,14 +131,13 @@ def bytes_text(size: int) -> str:
 
 def _table(table: Table, context: Context) -> Iterator[str]:
     yield f"{_kind(table)} {quote(table.name)}{_table_tail(table)}{_size(table.rows, table.size)}{_state(table)}"
-    single = _single_column(table)
-    if not table.partition_bound:
-        for column in table.columns:
-            if not (column.detail.inherited and table.parents):
-                yield "  " + column_text(table, column, single.get(column.name, []), context)
+    shown = [] if table.partition_bound else [c for c in table.columns if not (c.detail.inherited and table.parents)]
+    single = _single_column(table, {c.name for c in shown})
+    for column in shown:
+        yield "  " + column_text(table, column, single.get(column.name, []), context)
     inline = {id(c) for cs in single.values() for c in cs}
     for constraint in table.constraints:
-        if id(constraint) not in inline and not constraint.inherited:
+        if id(constraint) not in inline and not constraint.inherited and constraint.kind != "trigger":
             yield "  " + constraint_text(table, constraint)
     for index in table.indexes:
         if index.parent is None:
@@ -145,8 +147,6 @@ def _table(table: Table, context: Context) -> Iterator[str]:
         yield f"  row level security {table.row_security}"
     for policy in table.policies:
         yield "  " + _policy(policy)
-    for partition in context.partitions.get((table.schema, table.name), ()):
-        yield f"  partition {qualified(partition.schema, partition.name)} {_lower(partition.partition_bound)}"
     if table.referenced_by:
         yield f"  referenced by {', '.join(_pointing(table))}"
 
@@ -164,7 +164,7 @@ def _table_tail(table: Table) -> str:
     if table.of_type:
         tail += f" of {table.of_type}"
     if table.partition_key:
-        tail += f" partition by {_lower(table.partition_key)}"
+        tail += f" partition by {_lower(table.partition_key)} ({table.partitions} partition{'' if table.partitions == 1 else 's'})"
     if table.server:
         tail += f" server {quote(table.server)}"
     if table.access_method:
@@ -183,11 +183,16 @@ def _state(table: Table | View) -> str:
     return f" -- {'; '.join(notes)}" if notes else ""
 
 
-def _single_column(table: Table) -> dict[str, list[Constraint]]:
+def _single_column(table: Table, shown: Set[str]) -> dict[str, list[Constraint]]:
     """Constraints that can stand with their one column, in the order in which SQL people write them."""
     out: dict[str, list[Constraint]] = {}
     for constraint in table.constraints:
-        if len(constraint.columns) == 1 and constraint.kind not in ("exclude", "trigger") and not constraint.inherited:
+        if (
+            len(constraint.columns) == 1
+            and constraint.columns[0] in shown
+            and constraint.kind not in ("exclude", "trigger")
+            and not constraint.inherited
+        ):
             out.setdefault(constraint.columns[0], []).append(constraint)
     return out
 
@@ -288,9 +293,10 @@ def constraint_text(table: Table, c: Constraint, column: str | None = None) -> s
 def _constraint_text(c: Constraint, inline: bool) -> str:
     columns = f"({quote_list(c.columns)})"
     if c.kind in ("primary key", "unique"):
-        head = f"{c.kind.upper()} {columns}"
-        if c.definition.startswith(head):
-            return f"{c.kind}{'' if inline else f' {columns}'}{_lower(c.definition[len(head) :])}"
+        for head in (c.kind.upper(), "UNIQUE NULLS NOT DISTINCT"):
+            if c.definition.startswith(f"{head} {columns}"):
+                tail = c.definition[len(head) + 1 + len(columns) :]
+                return f"{head.lower()}{'' if inline else f' {columns}'}{_lower(tail)}"
     if c.kind == "foreign key" and c.references is not None:
         target = qualified(*c.references)
         head = f"FOREIGN KEY {columns} REFERENCES {target}({quote_list(c.ref_columns)})"
@@ -333,6 +339,8 @@ def index_text(relation: str, index: Index) -> str:
     columns = tuple(c.strip() for c in simple[2].split(",")) if simple else ()
     named = "" if index.name == default_name(relation, columns, "index") and columns else f" {quote(index.name)}"
     text = text.removeprefix("btree ") if text.startswith("btree ") else f"using {text}"
+    for keyword in (" INCLUDE (", " NULLS NOT DISTINCT", " WITH (", " WHERE ("):
+        text = text.replace(keyword, keyword.lower(), 1)
     invalid = "" if index.valid else " -- INVALID"
     return f"{'unique ' if index.unique else ''}index{named} {text}{invalid}"
 
@@ -342,7 +350,14 @@ def _on_relation(relation: Table | View) -> Iterator[str]:
         if not trigger.inherited:
             yield "  " + _trigger(relation, trigger)
     for rule in relation.rules:
-        yield f"  rule {quote(rule.name)}{_enabled(rule.enabled)}"
+        yield "  " + _rule(rule)
+
+
+def _rule(rule: Rule) -> str:
+    """What it is on and whether it is INSTEAD; the rest is for `full`."""
+    match = re.search(r"\bON (SELECT|INSERT|UPDATE|DELETE) TO .*?\bDO (INSTEAD)?", rule.definition, re.DOTALL)
+    what = f" on {match[1].lower()} do{' instead' if match[2] else ''} …" if match else ""
+    return f"rule {quote(rule.name)}{what}{_enabled(rule.enabled)}"
 
 
 def _enabled(state: str) -> str:

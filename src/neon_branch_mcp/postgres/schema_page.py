@@ -10,7 +10,7 @@ from urllib.parse import quote as percent
 from urllib.parse import unquote
 
 from ..errors import NotFound
-from .ddl_names import quote
+from .ddl_names import quote, without_schema
 
 Detail: TypeAlias = Literal["names", "tables", "full"]
 KINDS: Final = ("enum", "domain", "composite", "range", "table", "view", "sequence", "function", "other")
@@ -25,12 +25,19 @@ class Entry:
     name: str
     identity: str = ""
     oid: int = 0
+    label: str = ""
     rows: int | None = None
 
     @property
     def key(self) -> tuple[str, int, str, str]:
         """Its place in the answer."""
         return (self.schema, KINDS.index(self.kind), self.name, self.identity)
+
+    def line(self) -> str:
+        """What it is and its name, and for a table about how many rows."""
+        arguments = f"({without_schema(self.identity, self.schema)})" if self.kind == "function" else ""
+        rows = f" ~{self.rows} row{'' if self.rows == 1 else 's'}" if self.rows is not None else ""
+        return f"{self.label} {self.identity if self.kind == 'other' and self.identity else quote(self.name)}{arguments}{rows}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ def select(entries: Sequence[Entry], patterns: Sequence[str]) -> tuple[list[Entr
     A pattern is `name` or `schema.name`, where `*` and `?` stand for anything; in double quotes it is taken as it stands. Letter case
     counts where some name fits exactly, else it does not. Raises NotFound, with the nearest names, when no pattern fits anything.
     """
+    if not patterns:
+        return list(entries), []
     chosen: set[Entry] = set()
     missing: list[str] = []
     for pattern in patterns:
@@ -79,7 +88,7 @@ def select(entries: Sequence[Entry], patterns: Sequence[str]) -> tuple[list[Entr
         chosen.update(found)
         if not found:
             missing.append(f"Nothing is named {pattern}{_nearest(entries, pattern)}.")
-    if patterns and not chosen:
+    if not chosen:
         raise NotFound(" ".join(missing))
     return [e for e in entries if e in chosen], missing
 
@@ -144,7 +153,11 @@ class Page:
     def add(self, entry: Entry, lines: Sequence[str], first: int = 0) -> Position | None:
         """Adds the object's lines from `first` on. The position of what did not fit, None when all did."""
         lines = [piece for line in lines for piece in _pieces(line, self.LINE)][first:]
-        heading = [] if entry.schema == self._schema else ["", f"schema {quote(entry.schema)}"]
+        heading = (
+            []
+            if entry.schema == self._schema
+            else ["", f"schema {quote(entry.schema)}" if entry.schema else "of the whole database"]
+        )
         cost = [len(line.encode()) + 1 for line in (*heading, *lines)]
         if sum(cost) > self._left and self.shown:
             return Position(entry.key, first)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from .ddl import object_text
 from .ddl_names import quote
-from .schema import Extension, Schema, SchemaObject, Table, View
-from .schema_compact import Context, compact, headline, relation_notes
+from .schema import Extension, Function, Other, Schema, SchemaObject, Table, View
+from .schema_compact import Context, compact, label, relation_notes
 from .schema_page import Detail, Entry, Page, Position, SchemaText, fill, header, select
 
 __all__ = ["Detail", "SchemaText", "render"]
@@ -26,13 +26,15 @@ KIND_OF_TYPE = {
 
 def entry_of(obj: SchemaObject) -> Entry:
     """The object's entry in a list of names."""
-    return Entry(obj.schema, KIND_OF_TYPE[type(obj).__name__], obj.name, getattr(obj, "identity", ""), obj.oid)
+    identity = obj.identity if isinstance(obj, (Function, Other)) else ""
+    rows = obj.rows if isinstance(obj, (Table, View)) else None
+    return Entry(obj.schema, KIND_OF_TYPE[type(obj).__name__], obj.name, identity, obj.oid, label(obj), rows)
 
 
 def lines_of(obj: SchemaObject, detail: Detail, context: Context) -> list[str]:
     """The object's text."""
     if detail == "names":
-        return [headline(obj)]
+        return [entry_of(obj).line()]
     if detail == "tables":
         return compact(obj, context)
     return _full(obj, context)
@@ -69,8 +71,6 @@ def render(
     """
     by_key = {entry_of(o).key: o for o in schema.objects() if getattr(o, "owned_by", None) is None}
     entries, missing = select([entry_of(by_key[k]) for k in sorted(by_key)], objects or ())
-    if not objects:
-        entries = [entry_of(by_key[k]) for k in sorted(by_key)]
     head = header(schema.database, schema.server_version, entries, extension_names(schema.extensions))
     page = Page([*head, *(f"-- {m}" for m in missing)], budget)
     start = Position.parse(cursor) if cursor else None

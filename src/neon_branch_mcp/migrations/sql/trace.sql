@@ -1,6 +1,7 @@
 -- Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
 -- looks like now, and what was read and changed there in this transaction. A relation that was dropped has a lock but no name.
--- %(known)s: relations that this migration made itself; nobody waits for their locks, and nothing in them can be lost.
+-- Relations beyond {newest} were made by this migration itself; nobody waits for their locks, and nothing in them can be lost. The number
+-- stands in the text, for without parameters Postgres plans the prepared question only once.
 -- `doubt`: a transaction with a later number has ended, which may be a subtransaction of this one that was rolled back; Postgres counts
 -- its changes all the same.
 WITH held AS (
@@ -8,7 +9,7 @@ WITH held AS (
     FROM pg_catalog.pg_locks
     WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND granted AND relation >= 16384
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-        AND relation <> ALL (%(known)s::oid[])
+        AND relation <= {newest}
     GROUP BY relation
 )
 SELECT

@@ -35,7 +35,8 @@ select
   case when %(sizes)s and c.relkind in ('r', 'm') and not l.locked then pg_total_relation_size(c.oid) end as size,
   has_schema_privilege(n.oid, 'USAGE')
     and (has_table_privilege(c.oid, 'SELECT') or has_any_column_privilege(c.oid, 'SELECT')) as readable,
-  l.locked
+  l.locked,
+  case when c.relkind = 'p' then (select count(*) from pg_inherits i where i.inhparent = c.oid) else 0 end as partitions
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 cross join lateral (select c.oid = any(%(locked)s::oid[]) as locked) l
