@@ -20,6 +20,7 @@ def _words(text: str) -> frozenset[str]:
 
 HARMLESS = _words(
     """
+    bernoulli system system_rows system_time
     random random_normal setseed clock_timestamp timeofday statement_timestamp transaction_timestamp gen_random_uuid
     uuidv4 uuidv7 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 currval lastval pg_size_pretty pg_size_bytes
     pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size pg_tablespace_size
@@ -112,7 +113,7 @@ class Harm:
 
 def is_outside(name: str) -> bool:
     """On the fixed list: acts beyond the transaction, whatever its label says."""
-    return OUTSIDE_PATTERN.match(name) is not None
+    return OUTSIDE_PATTERN.match(name) is not None and name not in HARMLESS
 
 
 def outside_in_text(sql: str) -> str | None:
@@ -128,7 +129,7 @@ def beyond_in_text(sql: str) -> str | None:
 def _followed_by_parenthesis(sql: str, pattern: re.Pattern[str], *, but: frozenset[str]) -> str | None:
     for match in pattern.finditer(sql):
         name = match[1].lower()
-        if name not in but and _opens(sql, match.end()):
+        if name not in but and name not in HARMLESS and _opens(sql, match.end()):
             return name
     return None
 

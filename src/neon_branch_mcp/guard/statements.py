@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from . import lexer
 from .functions import beyond_in_text, outside_in_text
 from .lexer import Kind, LexError, Token
+from .statements_spelling import simplified
 
 HEADER = struct.Struct(">I")  # before each JSON frame between the server and a worker
 MAX_BYTES = 100_000  # of a statement that must be shown to only read
@@ -158,7 +159,11 @@ def _read(sql: str, part: Sequence[Token], parse: Parse | None) -> tuple[Stateme
     if parse is None:
         return "unparsed", TreeVerdict("was not parsed", parsed=False)
     start = part[0].start
-    verdict = parse(sql[start : part[-1].end])
+    text = sql[start : part[-1].end]
+    verdict = parse(text)
+    if not verdict.parsed and (other := simplified(sql, part)[start : part[-1].end]) != text:
+        again = parse(other)
+        verdict = again if again.parsed else verdict
     offset = None if verdict.offset is None else verdict.offset + start
     verdict = TreeVerdict(verdict.reason, verdict.rule, verdict.parsed, offset)
     if not verdict.parsed:
