@@ -21,6 +21,7 @@ so widening preserves and rounding or cutting is found. json → jsonb is compar
 equal texts prove that nothing was lost (`'007'` as text is not 7), different ones prove nothing, so such a column is unproven.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .verify_catalogue import ColumnType
@@ -29,35 +30,54 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 FLOATS = frozenset({"float4", "float8"})
 TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char"})
 DATES = frozenset({"date", "timestamp"})
-# Types whose own hash tells every two different values apart.
-EXACT = INTEGERS | DATES | {"bool", "uuid", "time", "timestamptz", "bytea", "oid", "pg_lsn"}
-AS_TEXT = ('{c}::pg_catalog.text COLLATE "C"',)
+
+# One hash input: SQL over the value {c} with the seed {s}, a bigint that is null only where the value is (but ROW hashes null to 0).
+# What Postgres' own hashes leave out is put back: hashint8 folds 64 bits to 32, hash_numeric knows no sign and no scale, hashfloat8 no -0.
+INT8 = "pg_catalog.hashint8extended({c}, pg_catalog.hashint8extended({c} >> 32, {s}))"
+TEXT = 'pg_catalog.hashtextextended({c}::pg_catalog.text COLLATE "C", {s})'
+NUMERIC = "CASE WHEN {c} < 0 THEN pg_catalog.hash_numeric_extended({c}, {s}) ELSE pg_catalog.hash_numeric_extended({c}, {s} + 1) END"
+# scale() is null for NaN and the infinities: these go by their text.
+SCALED = (
+    "coalesce(CASE WHEN {c} < 0 THEN pg_catalog.hash_numeric_extended({c}, {s} - 1 - pg_catalog.scale({c}))"
+    f" ELSE pg_catalog.hash_numeric_extended({{c}}, {{s}} + pg_catalog.scale({{c}})) END, {TEXT})"
+)
+VALUE = f"CASE WHEN {{c}} IN ('NaN', 'Infinity', '-Infinity') THEN {TEXT} ELSE {NUMERIC} END"
+FLOAT = f"CASE WHEN {{c}} = 0 THEN {TEXT} ELSE pg_catalog.hashfloat8extended({{c}}, {{s}}) END"
+SENT = "pg_catalog.hash_record_extended(ROW(pg_catalog.{send}({c})), {s})"
+
+SAME: Mapping[str, str] = {
+    "int2": "pg_catalog.hashint2extended({c}, {s})",
+    "int4": "pg_catalog.hashint4extended({c}, {s})",
+    "int8": INT8,
+    "bool": "pg_catalog.hashint4extended({c}::pg_catalog.int4, {s})",
+    "uuid": "pg_catalog.uuid_hash_extended({c}, {s})",
+    "float4": FLOAT,
+    "float8": FLOAT,
+    "bytea": "pg_catalog.hash_record_extended(ROW({c}), {s})",
+    "date": SENT.replace("{send}", "date_send"),
+    "time": SENT.replace("{send}", "time_send"),
+    "timestamp": SENT.replace("{send}", "timestamp_send"),
+    "timestamptz": SENT.replace("{send}", "timestamptz_send"),
+    "interval": SENT.replace("{send}", "interval_send"),
+}
 
 
 @dataclass(frozen=True)
 class Canonical:
-    """How to compare a column of the base with one of the branch: expressions with `{c}` for the column, one hash input each."""
+    """How to compare a column of the base with one of the branch: one hash input each."""
 
-    base: tuple[str, ...]
-    branch: tuple[str, ...]
+    base: str
+    branch: str
     note: str = ""
     conclusive: bool = True
 
 
-def exact(kind: ColumnType) -> tuple[str, ...]:
-    """The canonical form of a type against itself."""
-    match kind.builtin:
-        case name if name in EXACT:
-            return ("{c}",)
-        case "numeric":
-            # A declared scale is every value's scale; the hash itself does not see it.
-            return ("{c}",) if "(" in kind.declared else ("{c}", "pg_catalog.scale({c})")
-        case "float4" | "float8" as name:
-            return (f"pg_catalog.{name}send({{c}})",)
-        case "interval":
-            return ("pg_catalog.interval_send({c})",)
-        case _:
-            return AS_TEXT
+def exact(kind: ColumnType) -> str:
+    """The hash input of a type against itself."""
+    if kind.builtin == "numeric":
+        # A declared scale is every value's scale.
+        return NUMERIC if "(" in kind.declared else SCALED
+    return SAME.get(kind.builtin, TEXT)
 
 
 def canonical(base: ColumnType, branch: ColumnType) -> Canonical:
@@ -71,35 +91,37 @@ def canonical(base: ColumnType, branch: ColumnType) -> Canonical:
     if found := _by_value(base.builtin, branch.builtin):
         return Canonical(*found, note=f"{changed}; compared by value")
     if {base.builtin, branch.builtin} == {"json", "jsonb"}:
-        form = '{c}::pg_catalog.jsonb::pg_catalog.text COLLATE "C"'
-        return Canonical(
-            (form,), (form,), note=f"{changed}; compared as jsonb, which keeps no white space or key order"
-        )
+        form = _of(TEXT, "jsonb")
+        return Canonical(form, form, note=f"{changed}; compared as jsonb, which keeps no white space or key order")
     if {base.builtin, branch.builtin} == {"timestamp", "timestamptz"}:
-        forms = {"timestamp": ("{c}",), "timestamptz": ("({c} AT TIME ZONE 'UTC')",)}
+        plain = SAME["timestamp"]
+        forms = {"timestamp": plain, "timestamptz": plain.replace("{c}", "({c} AT TIME ZONE 'UTC')")}
         note = f"{changed}; compared at time zone UTC"
         return Canonical(forms[base.builtin], forms[branch.builtin], note, conclusive=False)
     conclusive = all(t.kind == "e" or t.builtin in TEXTS for t in (base, branch))
-    return Canonical(AS_TEXT, AS_TEXT, f"{changed}; compared as text", conclusive)
+    return Canonical(TEXT, TEXT, f"{changed}; compared as text", conclusive)
 
 
-def _by_value(base: str, branch: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def _of(form: str, cast: str) -> str:
+    return form.replace("{c}", f"({{c}}::pg_catalog.{cast})")
+
+
+def _by_value(base: str, branch: str) -> tuple[str, str] | None:
     both = {base, branch}
-    if both <= TEXTS:
-        return AS_TEXT, AS_TEXT
     for family, form in (
-        (INTEGERS, "{c}::pg_catalog.int8"),
-        (FLOATS, "pg_catalog.float8send({c}::pg_catalog.float8)"),
-        (DATES, "{c}::pg_catalog.timestamp"),
-        (INTEGERS | {"numeric"}, "{c}::pg_catalog.numeric"),
+        (TEXTS, TEXT),
+        (INTEGERS, _of(INT8, "int8")),
+        (FLOATS, _of(FLOAT, "float8")),
+        (DATES, _of(SAME["timestamp"], "timestamp")),
+        (INTEGERS | {"numeric"}, _of(VALUE, "numeric")),
     ):
         if both <= family:
-            return (form,), (form,)
+            return form, form
     if both <= INTEGERS | FLOATS | {"numeric"}:
         return _as_decimal(base), _as_decimal(branch)
     return None
 
 
-def _as_decimal(name: str) -> tuple[str, ...]:
+def _as_decimal(name: str) -> str:
     # The shortest text of a float names that float and no other: equal decimals can be turned back without loss.
-    return ("{c}::pg_catalog.text::pg_catalog.numeric",) if name in FLOATS else ("{c}::pg_catalog.numeric",)
+    return _of(VALUE, "text::pg_catalog.numeric" if name in FLOATS else "numeric")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .fingerprint import Buckets, row_hash, value_hash
+from .fingerprint import NO_ROWS, Buckets, row_hash, value_hash
 from .verify_report import Sample
 from .verify_side import RowStream, SideRun, both
 
@@ -21,10 +21,10 @@ SHOWN = 200  # characters of a shown value
 
 @dataclass(frozen=True)
 class Operand:
-    """One side of a comparison: what stands after FROM, and per column its canonical expressions and what a reader sees of it."""
+    """One side of a comparison: what stands after FROM, and per column its hash input and what a reader sees of it."""
 
     from_sql: str
-    columns: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
     shown: tuple[str, ...]
     range_column: str = ""
 
@@ -47,11 +47,11 @@ class Comparison:
     def key_hash(self, operand: Operand) -> str:
         """SQL: the hash that pairs rows: of the key, else of the whole row."""
         places = self.key or range(len(self.names))
-        return value_hash([e for i in places for e in operand.columns[i]], self.seed)
+        return value_hash([operand.columns[i] for i in places], self.seed)
 
     def whole_hash(self, operand: Operand) -> str:
         """SQL: the summable hash of all columns."""
-        return row_hash([e for column in operand.columns for e in column], self.seed)
+        return row_hash(operand.columns, self.seed)
 
 
 @dataclass
@@ -110,14 +110,11 @@ def _within_budget(sizes: dict[int, int]) -> list[int]:
 
 
 async def _sums(side: SideRun, what: Comparison, operand: Operand) -> dict[int, tuple[int, int]]:
-    hashed = "h" if not what.key else what.key_hash(operand)
-    bucket = what.buckets.expression(operand.range_column, hashed)
-    if what.key:
-        inner = f"SELECT {bucket} AS b, {what.whole_hash(operand)} AS h FROM {operand.from_sql}"
-    else:
-        whole = f"SELECT {what.whole_hash(operand)} AS h FROM {operand.from_sql}"
-        inner = f"SELECT {bucket} AS b, h FROM ({whole}) w"
-    query = f"SELECT b::pg_catalog.int8, count(*), sum(h) FROM ({inner}) s GROUP BY b"
+    key = what.key_hash(operand) if what.key else "0"
+    bucket = what.buckets.expression(operand.range_column, key) if what.key else "0::pg_catalog.int8"
+    inner = f"SELECT {bucket}, {what.whole_hash(operand)} FROM {operand.from_sql} {NO_ROWS}"
+    group = "b" if what.key else what.buckets.expression("", "h")
+    query = f"SELECT {group}, count(*), sum(h) FROM ({inner}) AS s(b, h) GROUP BY 1"
     return {b: (n, int(total)) for b, n, total in await side.rows(query)}
 
 
@@ -145,7 +142,7 @@ def _detail_query(what: Comparison, operand: Operand, wanted: Sequence[int]) -> 
             f"SELECT k, count(*) FROM (SELECT {what.key_hash(operand)} AS k FROM {operand.from_sql} WHERE {where}) s"
             " GROUP BY k ORDER BY k"
         )
-    hashes = ", ".join(value_hash(column, what.seed) for column in operand.columns)
+    hashes = ", ".join(value_hash([column], what.seed) for column in operand.columns)
     return f"SELECT {what.key_hash(operand)} AS k, {hashes} FROM {operand.from_sql} WHERE {where} ORDER BY k"
 
 

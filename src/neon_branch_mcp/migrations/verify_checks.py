@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import Conflict, NeonBranchError, SqlError
-from .canonical import INTEGERS, TEXTS, Canonical, canonical
+from .canonical import INTEGERS, SCALED, TEXTS, Canonical, canonical
 from .compare import Comparison, Difference, Operand, compare
 from .fingerprint import Buckets
 from .verify_catalogue import Catalogue, ColumnType
 from .verify_side import Field, SideRun, both
 
 LAST_SEMICOLON = re.compile(r";\s*(?:--[^\n]*(?:\n\s*|$)|/\*.*?\*/\s*)*$", re.DOTALL)
-NUMERIC = ("{c}", "pg_catalog.scale({c})")
 TYPES = """
 with recursive based as (
     select t.oid as asked, t.oid, t.typtype, t.typbasetype from pg_catalog.pg_type t where t.oid in ({oids})
@@ -140,13 +139,13 @@ def named(exc: NeonBranchError, check: str) -> NeonBranchError:
 
 def _how(base: ColumnType, branch: ColumnType) -> Canonical:
     if base.builtin == branch.builtin == "numeric":
-        return Canonical(NUMERIC, NUMERIC)
+        return Canonical(SCALED, SCALED)
     return canonical(base, branch)
 
 
-def expressions(forms: tuple[str, ...], place: int) -> tuple[str, ...]:
-    """Canonical expressions over the column at that place (from 0) of a check's result."""
-    return tuple(form.replace("{c}", f"t.c{place + 1}") for form in forms)
+def over(form: str, place: int) -> str:
+    """A hash input over the column at that place (from 0) of a check's result."""
+    return form.replace("{c}", f"t.c{place + 1}")
 
 
 async def run(base: SideRun, branch: SideRun, check: PreparedCheck, key: tuple[int, ...], seed: int) -> Difference:
@@ -156,8 +155,8 @@ async def run(base: SideRun, branch: SideRun, check: PreparedCheck, key: tuple[i
     what = Comparison(
         check.name,
         tuple(c.name for c in check.columns),
-        Operand(check.base_from, tuple(expressions(w.base, i) for i, w in enumerate(ways)), shown),
-        Operand(check.branch_from, tuple(expressions(w.branch, i) for i, w in enumerate(ways)), shown),
+        Operand(check.base_from, tuple(over(w.base, i) for i, w in enumerate(ways)), shown),
+        Operand(check.branch_from, tuple(over(w.branch, i) for i, w in enumerate(ways)), shown),
         key,
         Buckets(1_024),
         seed,

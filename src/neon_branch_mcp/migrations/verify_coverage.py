@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from .canonical import canonical, exact
 from .fingerprint import row_hash
 from .verify_catalogue import Catalogue, DataTable, TableColumn, quoted
-from .verify_checks import PreparedCheck, comparable, expressions
+from .verify_checks import PreparedCheck, comparable, over
 from .verify_side import SideRun
 from .verify_tables import filled
 
@@ -116,7 +116,7 @@ async def _sum(
     *,
     distinct: bool = False,
 ) -> Sum:
-    values = [e for c, i in (*read.key, (column, place)) for e in expressions(_forms(check, c, i)[1], i)]
+    values = [over(_forms(check, c, i)[1], i) for c, i in (*read.key, (column, place))]
     hashes = f"SELECT {row_hash(values, seed)} AS h FROM {check.base_from} WHERE t.c{place + 1} IS DISTINCT FROM NULL"
     if distinct and read.table.key:
         hashes = f"SELECT DISTINCT h FROM ({hashes}) d"
@@ -127,7 +127,7 @@ async def _sum(
 async def _table_sum(
     base: SideRun, read: _Read, column: TableColumn, check: PreparedCheck, place: int, seed: int
 ) -> Sum:
-    values = [e for c, i in (*read.key, (column, place)) for e in filled(_forms(check, c, i)[0], c.name)]
+    values = [filled(_forms(check, c, i)[0], c.name) for c, i in (*read.key, (column, place))]
     n, total = await base.one(
         f"SELECT count(*), coalesce(sum({row_hash(values, seed)}), 0) FROM {read.table.from_sql}"
         f" WHERE t.{quoted(column.name)} IS DISTINCT FROM NULL"
@@ -135,7 +135,7 @@ async def _table_sum(
     return n, int(total)
 
 
-def _forms(check: PreparedCheck, column: TableColumn, place: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _forms(check: PreparedCheck, column: TableColumn, place: int) -> tuple[str, str]:
     output = check.columns[place]
     if output.table:
         return exact(column.type), exact(column.type)

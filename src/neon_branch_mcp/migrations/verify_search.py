@@ -92,8 +92,8 @@ class Finder:
     ) -> bool:
         if (await self._non_null(place))[other.name] != outcome.non_null.get(column.name):
             return False
-        ours = await self._sum("base", outcome.tables.base, filled(how.base, column.name), column.name)
-        return ours == await self._sum("branch", place.table, filled(how.branch, other.name), other.name)
+        ours = await self._sum("base", outcome.tables.base, [filled(how.base, column.name)], column.name)
+        return ours == await self._sum("branch", place.table, [filled(how.branch, other.name)], other.name)
 
     async def _keyed_by(
         self, outcome: TableOutcome, column: TableColumn, place: Place, other: TableColumn, how: Canonical
@@ -105,11 +105,11 @@ class Finder:
             if not all(w.conclusive for w in ways):
                 continue
             ours = [
-                *(e for w, k in zip(ways, key, strict=True) for e in filled(w.base, k.name)),
-                *filled(how.base, column.name),
+                *(filled(w.base, k.name) for w, k in zip(ways, key, strict=True)),
+                filled(how.base, column.name),
             ]
-            theirs = [e for w, c in zip(ways, candidate, strict=True) for e in filled(w.branch, c.name)]
-            theirs += filled(how.branch, other.name)
+            theirs = [filled(w.branch, c.name) for w, c in zip(ways, candidate, strict=True)]
+            theirs.append(filled(how.branch, other.name))
             if await self._sum("base", base, ours, column.name) == await self._sum(
                 "branch", place.table, theirs, other.name
             ):
@@ -156,7 +156,7 @@ class Finder:
         return ()
 
     async def _whole(self, role: str, shape: DataTable, table: DataTable) -> Sum:
-        return await self._sum(role, table, [e for c in shape.stored for e in filled(exact(c.type), c.name)], "")
+        return await self._sum(role, table, [filled(exact(c.type), c.name) for c in shape.stored], "")
 
     async def _sum(self, role: str, table: DataTable, values: Sequence[str], not_null: str) -> Sum:
         at = (role, table.oid, tuple(values), not_null)

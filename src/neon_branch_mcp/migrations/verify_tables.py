@@ -79,16 +79,16 @@ def _pair(base: DataTable, branch: DataTable | None, shared: bool) -> TablePair:
     return TablePair(base, branch, tuple(pairs), tuple(gone))
 
 
-def filled(forms: tuple[str, ...], column: str, alias: str = "t") -> tuple[str, ...]:
-    """Canonical expressions over the column of that name."""
-    return tuple(form.replace("{c}", f"{alias}.{quoted(column)}") for form in forms)
+def filled(form: str, column: str) -> str:
+    """A hash input over the column of that name."""
+    return form.replace("{c}", f"t.{quoted(column)}")
 
 
-def operand(table: DataTable, columns: list[tuple[TableColumn, tuple[str, ...]]], leading: str = "") -> Operand:
-    """The side of a comparison that reads these columns of `table`, each in its canonical forms."""
+def operand(table: DataTable, columns: list[tuple[TableColumn, str]], leading: str = "") -> Operand:
+    """The side of a comparison that reads these columns of `table`, each with its hash input."""
     return Operand(
         table.from_sql,
-        tuple(filled(forms, column.name) for column, forms in columns),
+        tuple(filled(form, column.name) for column, form in columns),
         tuple(f"t.{quoted(column.name)}::pg_catalog.text" for column, _ in columns),
         f"t.{quoted(leading)}" if leading else "",
     )
