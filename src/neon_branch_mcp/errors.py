@@ -34,6 +34,11 @@ class NeonBranchError(Exception):
         super().__init__(message)
         self.message = message
 
+    def add(self, sentence: str) -> None:
+        """Says more: what was found out after the error was raised."""
+        self.message = f"{self.message} {sentence}"
+        self.args = (self.message,)
+
     def render(self) -> str:
         """The whole story as text, beginning with `[code]`."""
         return f"[{self.code}] {self.message}"

@@ -221,7 +221,7 @@ class Branches:
             try:
                 made = await Creation(self._client, project_id, request, notes, progress).run()
             except PlanLimit as exc:
-                exc.message = f"{exc.message} {ownership.deletable(branches)}"
+                exc.add(ownership.deletable(branches))
                 raise
             finally:
                 self._lists.forget(lambda key: key == project_id)
@@ -248,7 +248,9 @@ class Branches:
             )
         async with self._client.serialised(branch.project_id, progress):
             try:
-                await self._restore(branch, parent, progress)
+                # As it is now: whether a lost reset was done shows in what changed since.
+                before = await self._client.get_branch(branch.project_id, branch.id)
+                await self._restore(before, parent, progress)
                 databases = await self._client.list_databases(branch.project_id, branch.id)
                 passwords, _ = await own_passwords(self._client, branch, tuple(databases), progress)
                 now = await self._client.get_branch(branch.project_id, branch.id)

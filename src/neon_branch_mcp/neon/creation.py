@@ -74,7 +74,7 @@ class Creation:
             raise
         except NeonBranchError as exc:
             if self._maybe_there:
-                exc.message = f"{exc.message} {await self._remove() or 'No branch was left behind.'}"
+                exc.add(await self._remove() or "No branch was left behind.")
             raise
 
     async def _make(self) -> MadeBranch:
