@@ -10,9 +10,12 @@ from typing import Any
 
 import anyio
 import pytest
+import typer.main
 
 from neon_branch_mcp import front
 from neon_branch_mcp.app import Caller, open_app
+from neon_branch_mcp.cli.main import cli
+from neon_branch_mcp.cli.options import settings
 from neon_branch_mcp.config import Config, load
 from neon_branch_mcp.front import Front, Handover, Snapshot, Variant, fitting_snapshot, read_variant
 from neon_branch_mcp.server import build_server, session_caller
@@ -33,6 +36,11 @@ CONFIGURATIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "pinned by flag": (["--project-id", "p-1"], {}, ""),
     "pinned by flag with an equals sign": (["--project-id=p-1"], {}, ""),
     "pinned by environment": ([], {"NEON_BRANCH_MCP_NEON_PROJECT_ID": "p-1"}, ""),
+    "look-only by flag": (["--read-only"], {}, ""),
+    "look-only by environment": ([], {"NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "on"}, ""),
+    "groups by flag": (["--tools", "branches,sql"], {}, ""),
+    "groups by file": ([], {}, '[policy]\ntools = ["schema", "branches", "projects"]'),
+    "groups by environment": ([], {"NEON_BRANCH_MCP_POLICY_TOOLS": "sql, branches"}, ""),
     "pinned by file, own": ([], {}, '[neon]\nproject_id = "p-1"\n[policy]\nwrite = "own"'),
 }
 
@@ -59,11 +67,11 @@ def configuration(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return arguments, {**KEY, **env}
 
 
-def flags_of(arguments: list[str]) -> dict[str, dict[str, Any]]:
-    """What the command line's parser makes of the arguments."""
-    words = " ".join(arguments).replace("=", " ").split()
-    project = words[words.index("--project-id") + 1] if "--project-id" in words else None
-    return {"neon": {"project_id": project}, "local": {"enabled": "--local" in words}}
+def parsed(arguments: list[str]) -> Config:
+    """The settings that the real command line makes of these arguments."""
+    command: Any = typer.main.get_command(cli)
+    given = command.commands["serve"].make_context("serve", list(arguments)).params
+    return settings(**{k: v for k, v in given.items() if k != "http"})
 
 
 @contextmanager
@@ -126,9 +134,16 @@ def front_answers(snapshot: Snapshot, data: bytes) -> tuple[list[bytes], Handove
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_its_answers_are_the_real_servers_to_the_byte(name: str, tmp_path: Path) -> None:
+def test_its_answers_are_the_real_servers_to_the_byte(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments, env = configuration(name, tmp_path)
-    config = load(flags_of(arguments), env=env, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for variable in [v for v in os.environ if v.startswith("NEON_")]:
+        monkeypatch.delenv(variable)
+    for variable, value in env.items():
+        monkeypatch.setenv(variable, value)
+    config = parsed(arguments)
     snapshot = fitting_snapshot(arguments, env, tmp_path)
     assert snapshot is not None, "no snapshot fits: run tools/snapshot"
     for messages in CONVERSATIONS:
@@ -144,9 +159,11 @@ def test_its_answers_are_the_real_servers_to_the_byte(name: str, tmp_path: Path)
         (["--unknown"], KEY),
         (["--project-id"], KEY),
         (["--config", "missing.toml"], KEY),
+        (["--tools", "sql"], KEY),
+        ([], {**KEY, "NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "perhaps"}),
         ([], {}),
     ],
-    ids=["http", "unknown option", "missing value", "missing file", "no key"],
+    ids=["http", "unknown option", "missing value", "missing file", "no branches", "wrong value", "no key"],
 )
 def test_it_steps_aside_for_what_it_does_not_understand(
     arguments: list[str], env: dict[str, str], tmp_path: Path

@@ -205,6 +205,8 @@ def _sdk_version() -> str | None:
 
 # Options of `serve` that change no answer, and whether they take a value.
 _PLAIN_OPTIONS = {"--local": False, "--cloud": False, "--api-key-file": True, "--data-dir": True}
+_TELLING_OPTIONS = {"--project-id": True, "--config": True, "--tools": True, "--read-only": False}
+_YES, _NO = ("true", "1", "yes", "on", "y", "t"), ("false", "0", "no", "off", "n", "f", "none")
 
 
 def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Variant | None:
@@ -217,21 +219,29 @@ def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) ->
     def setting(section: str, key: str) -> Any:
         return env.get(f"{PREFIX}{section}_{key}".upper(), (document.get(section) or {}).get(key))
 
-    local = flags.get("--local") or (
-        "--cloud" not in flags and str(setting("local", "enabled")).lower() in ("true", "1", "yes", "on")
-    )
-    key = (
-        env.get("NEON_API_KEY")
-        or flags.get("--api-key-file")
-        or setting("neon", "api_key")
-        or setting("neon", "api_key_file")
-    )
-    if not local and not key:
+    local = flags.get("--local") or ("--cloud" not in flags and _truth(setting("local", "enabled")))
+    key = env.get("NEON_API_KEY") or flags.get("--api-key-file")
+    if not (local or key or setting("neon", "api_key") or setting("neon", "api_key_file")):
         return None
+    groups = flags.get("--tools") or setting("policy", "tools") or ()
+    if isinstance(groups, str):
+        groups = [g.strip() for g in groups.split(",") if g.strip()]
+    if groups and "branches" not in groups:
+        return None  # without branch names to complete, the server's capabilities differ
     return Variant(
         write_own=setting("policy", "write") == "own",
         pinned=bool(flags.get("--project-id") or setting("neon", "project_id")),
+        read_only=flags.get("--read-only") or _truth(setting("policy", "look_only")),
+        groups=tuple(groups) or None,
     )
+
+
+def _truth(value: Any) -> bool:
+    """A switch as the settings' reader understands it. Raises ValueError for what it would refuse."""
+    text = str(value).lower()
+    if text not in (*_YES, *_NO):
+        raise ValueError(value)
+    return text in _YES
 
 
 def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
@@ -240,13 +250,11 @@ def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
     rest: Iterator[str] = iter(arguments)
     for argument in rest:
         name, equals, value = argument.partition("=")
-        if name in ("--project-id", "--config") or _PLAIN_OPTIONS.get(name):
-            flags[name] = value if equals else next(rest, "")
-            if not flags[name]:
-                return None
-        elif name in _PLAIN_OPTIONS and not equals:
-            flags[name] = True
-        else:
+        takes_value = {**_PLAIN_OPTIONS, **_TELLING_OPTIONS}.get(name)
+        if takes_value is None or (equals and not takes_value):
+            return None
+        flags[name] = (value if equals else next(rest, "")) if takes_value else True
+        if not flags[name]:
             return None
     return flags
 
