@@ -37,13 +37,13 @@ def start_worker(folder: Path, seed: int) -> subprocess.Popen[bytes]:
 
 def kill_later(process: subprocess.Popen[bytes], seconds: float) -> None:
     assert process.stdout is not None
-    assert process.stdout.readline() == b"open\n"
+    with process.stdout:
+        assert process.stdout.readline() == b"open\n"
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
         raise AssertionError("the worker ended by itself")
     process.send_signal(signal.SIGKILL)
     process.wait()
-    process.stdout.close()
 
 
 def wait_until_nothing_runs(folder: Path, seconds: float) -> None:
@@ -106,8 +106,13 @@ def test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind(seed:
     with data_folder() as folder:
         for turn in range(ROUNDS):
             workers = [start_worker(folder, dice.randrange(1 << 30)) for _ in range(1 + (turn % 3 == 2))]
-            for worker in workers:
-                kill_later(worker, dice.uniform(0, 2.5))
+            try:
+                for worker in workers:
+                    kill_later(worker, dice.uniform(0, 2.5))
+            finally:
+                for worker in workers:
+                    worker.kill()
+                    worker.wait()
             if turn % 2:
                 wait_until_nothing_runs(folder, 10)
             opened = Opened(LocalConfig(data_dir=folder))
