@@ -19,7 +19,7 @@ import pytest
 from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.ports import is_served
-from neon_branch_mcp.local.store import BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow
+from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow, SpareRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 
 from .conftest import data_folder
@@ -64,32 +64,40 @@ def watchdogs_of(folder: Path) -> list[psutil.Process]:
 
 
 def check(opened: Opened) -> None:
-    core, service = opened.plane.service.core, opened.plane.service
+    """The state is consistent, at the latest when all that was cut short has been taken up again."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with core.store.read() as tx:
-            if not tx.all(JobRow, "status = 'active'"):
-                break
-        time.sleep(0.02)
+    while True:
+        try:
+            branches = check_state(opened)
+            break
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    service = opened.plane.service
+    for branch in branches:
+        if branch.project_id == opened.plane.project_id:
+            uri = service.connection_uri(branch.project_id, "shop", "shop_owner", branch_id=branch.id, endpoint_id=None)
+            check_data(uri, branch)
+
+
+def check_state(opened: Opened) -> list[BranchRow]:
+    core = opened.plane.service.core
     with core.store.read() as tx:
         assert tx.all(JobRow, "status = 'active'") == []
         branches, endpoints = tx.all(BranchRow), tx.all(EndpointRow)
+        copies = {c.id for c in tx.all(BaseRow)} | {c.id for c in tx.all(SpareRow)}
         clusters, projects = tx.all(ClusterRow), tx.all(ProjectRow)
     assert {b.project_id for b in branches} == {p.id for p in projects}
     assert [(b.state, b.pending_state) for b in branches] == [("ready", None)] * len(branches)
     # Nothing without an owner, and nothing missing.
-    used = {b.cluster_id for b in branches}
+    used = {b.cluster_id for b in branches} | copies
     assert {c.id for c in clusters} == used
     assert {p.name for p in core.places.clusters.iterdir()} == used
     assert {Path(p.cmdline()[2]).parent.name for p in postmasters_below(core.places.clusters)} <= used
     assert sorted(e.branch_id for e in endpoints) == sorted(b.id for b in branches)
     assert all(is_served(e.port) for e in endpoints)
-    for branch in branches:
-        if branch.project_id == opened.plane.project_id:
-            check_data(
-                service.connection_uri(branch.project_id, "shop", "shop_owner", branch_id=branch.id, endpoint_id=None),
-                branch,
-            )
+    return branches
 
 
 def check_data(uri: str, branch: BranchRow) -> None:

@@ -213,6 +213,9 @@ class LocalConfig(Section):
     spares: bool = Field(
         False, description="Keep a warm spare of the default branch, so that branching takes milliseconds."
     )
+    history: float = Field(
+        21_600, ge=0, description="Seconds of history kept of root branches, for point in time; 0: none."
+    )
     suspend_after: float = Field(
         300, ge=0, description="Seconds without connections until a branch's Postgres stops; 0: never."
     )

@@ -6,11 +6,11 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ConfigError, Unreachable
 from .binaries import Binaries
@@ -40,7 +40,10 @@ class Cloned:
     """Where in the parent's history a copy stands, and how it was made."""
 
     lsn: str
-    way: str
+    """The end: everything up to here is in the copy."""
+    start: str
+    """From here on the copy needs WAL to become consistent."""
+    way: Literal["copy of a running parent", "copy of a stopped parent", "point in time", "warm spare", "schema only"]
 
 
 def make_from_template(cluster: Cluster) -> None:
@@ -67,9 +70,9 @@ def prepare_folder(cluster: Cluster) -> None:
     cluster.places.give(cluster.folder)
 
 
-def configure(cluster: Cluster, *, durable: bool) -> None:
-    """Write the settings, and the certificate where the binaries speak TLS."""
-    write_settings(cluster.data, cluster.binaries, durable=durable)
+def configure(cluster: Cluster, *, durable: bool, extra: Mapping[str, str] | None = None) -> None:
+    """Write the settings, with `extra` ones after ours, and the certificate where the binaries speak TLS."""
+    write_settings(cluster.data, cluster.binaries, durable=durable, extra=extra)
     if cluster.binaries.has_openssl:
         for name, mode in (("server.crt", 0o600), ("server.key", 0o600)):
             target = cluster.data / name
@@ -95,19 +98,26 @@ def clone(parent: Cluster, child: Cluster) -> Cloned:
     with locked(parent.lock):
         if parent.running() is None:
             copy_tree(parent.data, child.data, skip=_skip_stopped, uid=child.places.uid)
-            return Cloned(_checkpoint_lsn(child), "copy of a stopped parent")
-    return _clone_running(parent, child)
+            lsn = _checkpoint_lsn(child)
+            return Cloned(lsn, lsn, "copy of a stopped parent")
+    return clone_running(parent, child)
 
 
 def _skip_stopped(path: str) -> bool:
-    return path in LEFT_OUT
+    return path in LEFT_OUT or path.startswith("pg_replslot/")
 
 
 def _skip_running(path: str) -> bool:
     return path in LEFT_OUT or path.startswith(EMPTIED) or "/pgsql_tmp" in path
 
 
-def _clone_running(parent: Cluster, child: Cluster) -> Cloned:
+def clone_running(parent: Cluster, child: Cluster, *, interrupt: Callable[[], None] = lambda: None) -> Cloned:
+    """Copy a running parent into the child's folder; `interrupt` is called before each file and may raise."""
+
+    def skip(path: str) -> bool:
+        interrupt()
+        return _skip_running(path)
+
     slot = f"clone_{secrets.token_hex(4)}"
     with parent.connect() as conn:
         if conn.execute("SELECT 1 FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')").fetchone():
@@ -116,17 +126,17 @@ def _clone_running(parent: Cluster, child: Cluster) -> Cloned:
         before_15 = parent.binaries.major < 15
         start_call = "pg_start_backup(%s, true, false)" if before_15 else "pg_backup_start(%s, true)"
         stop_call = "pg_stop_backup(false, false)" if before_15 else "pg_backup_stop(false)"
-        started = conn.execute(f"SELECT pg_walfile_name({start_call})", [slot]).fetchone()
-        copy_tree(parent.data, child.data, skip=_skip_running, uid=child.places.uid)
+        started = conn.execute(f"SELECT lsn, pg_walfile_name(lsn) FROM {start_call} AS lsn", [slot]).fetchone()
+        copy_tree(parent.data, child.data, skip=skip, uid=child.places.uid)
         stopped = conn.execute(f"SELECT lsn, pg_walfile_name(lsn), labelfile FROM {stop_call}").fetchone()
         assert started is not None
         assert stopped is not None
         lsn, last, label = stopped
-        _copy_wal(parent, child, first=str(started[0]), last=str(last))
+        _copy_wal(parent, child, first=str(started[1]), last=str(last))
     target = child.data / "backup_label"
     target.write_text(label, encoding="utf-8")
     child.places.give(target)
-    return Cloned(str(lsn), "copy of a running parent")
+    return Cloned(str(lsn), str(started[0]), "copy of a running parent")
 
 
 def _copy_wal(parent: Cluster, child: Cluster, *, first: str, last: str) -> None:

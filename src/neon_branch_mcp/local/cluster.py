@@ -211,7 +211,7 @@ def _pid_lines(data: Path) -> list[str]:
 
 def _says_ready(data: Path) -> bool:
     lines = _pid_lines(data)
-    return len(lines) >= 8 and lines[7].strip() == "ready"
+    return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
 
 def _read_pid_file(data: Path) -> Running | None:

@@ -1,35 +1,39 @@
 """What goes on in the background while a data directory is open: one of its processes, the leader, does it for all.
 
-The leader serves the ports, puts sleeping computes to sleep, deletes what has expired, and takes over the jobs of processes that ended.
+The leader serves the ports, takes over the jobs of processes that ended, puts idle computes to sleep, deletes what has expired, and
+keeps history and spares.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 
-from ..errors import NeonBranchError
+from ..errors import Cancelled, NeonBranchError
 from .core import Core
+from .history import keep_history
 from .jobs import Jobs
 from .lease import Lease
+from .lifecycle import suspend, wake
 from .ports import move_port
 from .recovery import sweep, take_over_jobs
-from .relay import Relay
+from .relay import Relay, Traffic
 from .service import Service
-from .store import BranchRow, EndpointRow, OperationRow, now
-from .work import suspend, wake
+from .spares import drop_stray_spares, keep_spare
+from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, now
 
 log = logging.getLogger(__name__)
 TICK = 0.1
-SLOW_TICK = 1.0
+TAKE_OVER_TICK = 1.0
+CHORES_TICK = 0.5
 WATCHDOG_TICK = 5.0
 PORT_PATIENCE = 2.0
 
 
 class Keeper:
-    """One thread; most of what it does is only done while this process leads."""
+    """Two threads: one keeps the ports and takes over jobs at once, the other does what may take long. Only the leader does either."""
 
     def __init__(self, core: Core, lease: Lease, jobs: Jobs, service: Service) -> None:
         self._core = core
@@ -39,21 +43,46 @@ class Keeper:
         self._relay: Relay | None = None
         self._port_trouble: dict[int, float] = {}
         self._stopping = threading.Event()
-        self._done: dict[Callable[[], None], float] = {}
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._last: dict[str, float] = {}
+        self._threads = [
+            threading.Thread(target=self._loop, args=(self._keep_ports, TICK), name="keeper", daemon=True),
+            threading.Thread(target=self._loop, args=(self._chores, CHORES_TICK), name="chores", daemon=True),
+        ]
 
     def start(self) -> None:
-        """Lead if nobody does, with all that was left put right, then go on in a thread."""
+        """Lead if nobody does, with all that was left put right, then go on in threads."""
         self._lead_if_possible()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """End the thread and free the ports."""
+        """End the threads and free the ports."""
         self._stopping.set()
         self._core.nudge.set()
-        self._thread.join()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
         if self._relay is not None:
             self._relay.close()
+
+    def _loop(self, task: Callable[[], None], tick: float) -> None:
+        while not self._stopping.is_set():
+            try:
+                task()
+            except Cancelled:
+                return
+            except (NeonBranchError, psycopg.Error, OSError):
+                log.exception("the keeper goes on after an error")
+            # The nudge is for the ports; the chores have time.
+            if tick == TICK:
+                self._core.nudge.wait(tick)
+                self._core.nudge.clear()
+            else:
+                self._stopping.wait(tick)
+
+    def _interrupt(self) -> None:
+        if self._stopping.is_set():
+            raise Cancelled("the control plane is closing")
 
     def _lead_if_possible(self) -> None:
         if self._relay is not None or not self._lease.try_lead():
@@ -68,31 +97,37 @@ class Keeper:
         running = wake(self._core, branch_id).running()
         return 0 if running is None else running.port
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._core.nudge.wait(TICK)
-            self._core.nudge.clear()
-            if self._stopping.is_set():
-                return
-            try:
-                self._tick()
-            except (NeonBranchError, psycopg.Error, OSError):
-                log.exception("the keeper goes on after an error")
+    def _is_due(self, task: str, seconds: float) -> bool:
+        moment = time.monotonic()
+        if moment - self._last.get(task, 0) < seconds:
+            return False
+        self._last[task] = moment
+        return True
 
-    def _tick(self) -> None:
+    def _keep_ports(self) -> None:
         self._lead_if_possible()
-        self._every(WATCHDOG_TICK, self._lease.keep_watchdog)
+        if self._is_due("watchdog", WATCHDOG_TICK):
+            self._lease.keep_watchdog()
         if self._relay is not None:
             self._serve_ports()
-            self._every(SLOW_TICK, self._take_over)
-            self._every(SLOW_TICK, self._delete_expired)
-            self._every(min(SLOW_TICK, self._core.config.suspend_after or SLOW_TICK), self._suspend_idle)
+            if self._is_due("jobs", TAKE_OVER_TICK):
+                take_over_jobs(self._core, self._lease, self._jobs)
 
-    def _every(self, seconds: float, task: Callable[[], None]) -> None:
-        moment = time.monotonic()
-        if moment - self._done.get(task, 0) >= seconds:
-            self._done[task] = moment
-            task()
+    def _chores(self) -> None:
+        if self._relay is None:
+            return
+        self._delete_expired()
+        self._suspend_idle(self._relay.traffic())
+        with self._core.store.read() as tx:
+            branches = tx.all(BranchRow, "cluster_id IS NOT NULL AND pending_state IS NULL")
+            windows = {p.id: p.history_seconds for p in tx.all(ProjectRow)}
+        drop_stray_spares(self._core, {b.cluster_id for b in branches if b.is_default})
+        for branch in branches:
+            self._interrupt()
+            if branch.is_default:
+                keep_spare(self._core, branch, interrupt=self._interrupt)
+            if branch.parent_id is None and branch.init_source == "parent-data":
+                keep_history(self._core, branch, windows[branch.project_id], interrupt=self._interrupt)
 
     def _serve_ports(self) -> None:
         assert self._relay is not None
@@ -107,9 +142,6 @@ class Keeper:
                 moved = move_port(self._core, endpoints[port])
                 log.warning("port %d of %s is taken by another program; it is %d now", port, endpoints[port].id, moved)
 
-    def _take_over(self) -> None:
-        take_over_jobs(self._core, self._lease, self._jobs)
-
     def _delete_expired(self) -> None:
         with self._core.store.read() as tx:
             expired = tx.all(BranchRow, "expires_at < ? AND pending_state IS NULL", [now()])
@@ -120,12 +152,10 @@ class Keeper:
             except NeonBranchError as exc:
                 log.info("it will be tried again: %s", exc)
 
-    def _suspend_idle(self) -> None:
-        assert self._relay is not None
+    def _suspend_idle(self, traffic: Mapping[str, Traffic]) -> None:
         after = self._core.config.suspend_after
         if not after:
             return
-        traffic = self._relay.traffic()
         with self._core.store.read() as tx:
             branches = tx.all(BranchRow, "cluster_id IS NOT NULL")
             busy = {o.project_id for o in tx.all(OperationRow, "status IN ('scheduling', 'running')")}

@@ -8,10 +8,10 @@ from .clone import remove
 from .core import Core
 from .jobs import Jobs
 from .lease import Lease
+from .lifecycle import discard
 from .locks import locked
 from .places import sweep_elsewhere
-from .store import BranchRow, ClusterRow, JobRow, OperationRow
-from .work import discard
+from .store import BaseRow, BranchRow, ClusterRow, JobRow, OperationRow, SpareRow
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,13 @@ def sweep(core: Core) -> None:
     """Remove clusters, folders and processes that no branch and no job has a use for. For the leader."""
     with core.store.read() as tx:
         rows = tx.all(ClusterRow)
+        copies = {c.id: c.of_cluster for c in tx.all(BaseRow)} | {c.id: c.of_cluster for c in tx.all(SpareRow)}
         used = {b.cluster_id for b in tx.all(BranchRow)}
         active = {j.id for j in tx.all(JobRow, "status = 'active'")}
     for row in rows:
-        orphaned = row.purpose == "branch" and row.id not in used and row.job_id not in active
-        if orphaned:
+        # A base or a spare whose making was cut short is described by no row of its own.
+        needed = copies.get(row.id) in used if row.id in copies else row.id in used or row.job_id in active
+        if not needed:
             log.warning("removing cluster %s, which belongs to nothing", row.id)
             discard(core, row.id)
     _sweep_folders(core)

@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 from . import access, ids
 from .core import Core, branch_in, endpoint_of
+from .history import Moment, base_for, check_not_ahead
 from .jobs import Jobs, schedule
+from .lifecycle import wake
 from .objects import ORG_ID
 from .ports import allocate_port
 from .problems import Problem, busy, not_found
 from .sample import DATABASE, OWNER
 from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Transaction, now
-from .work import wake
 
 InitSource = Literal["parent-data", "schema-only"]
 
@@ -152,12 +153,16 @@ class Service:
             return self._branch(tx, project_id, branch_id)
 
     def create_branch(self, project_id: str, asked: NewBranch) -> Changed:
-        """A branch of the parent, or of the default branch."""
+        """A branch of the parent, or of the default branch; of its head, or of a point in its past."""
+        moment = Moment(asked.parent_lsn, asked.parent_timestamp)
+        self._check_not_ahead(project_id, asked.parent_id, moment)
         with self._store.write() as tx:
             self._project(tx, project_id)
             self._not_busy(tx, project_id)
             parent = self._parent(tx, project_id, asked.parent_id)
             _check_new_branch(tx, project_id, asked, parent)
+            if moment != Moment():
+                base_for(tx, parent, moment)
             branch_id = ids.branch_id()
             row = _branch_row(project_id, asked.name or branch_id, parent=parent, asked=asked, branch_id=branch_id)
             _add_named(tx, row)
@@ -171,7 +176,13 @@ class Service:
                 branch_id=row.id,
                 endpoint_id=endpoints[0].id if endpoints else None,
                 actions=["create_branch", "start_compute"] if endpoints else ["create_branch"],
-                payload={"source_id": parent.id, "compute": bool(endpoints)},
+                payload={
+                    "source_id": parent.id,
+                    "compute": bool(endpoints),
+                    "schema_only": asked.init_source == "schema-only",
+                    "lsn": moment.lsn,
+                    "timestamp": moment.timestamp,
+                },
             )
         return self._begin(Changed(operations, None, row, endpoints, roles, job_id=job_id))
 
@@ -214,15 +225,27 @@ class Service:
         return self._begin(Changed(operations, None, branch, job_id=job_id))
 
     def restore_branch(
-        self, project_id: str, branch_id: str, source_id: str, *, preserve_under_name: str | None = None
+        self,
+        project_id: str,
+        branch_id: str,
+        source_id: str,
+        *,
+        preserve_under_name: str | None = None,
+        source_lsn: str | None = None,
+        source_timestamp: float | None = None,
     ) -> Changed:
-        """Put the source's data in the branch's place; with the parent as source this is a reset from the parent."""
+        """Put the source's data, now or at a point in its past, in the branch's place.
+
+        With the parent as source this is a reset from the parent; with the branch itself it goes back in its own history.
+        """
+        moment = Moment(source_lsn, source_timestamp)
+        self._check_not_ahead(project_id, source_id, moment)
         with self._store.write() as tx:
             branch = self._branch(tx, project_id, branch_id)
             source = self._branch(tx, project_id, source_id)
             self._not_busy(tx, project_id)
-            _check_restore(tx, branch, source, preserve_under_name)
-            moment = now()
+            _check_restore(tx, branch, source, moment, preserve_under_name)
+            started = now()
             preserved: BranchRow | None = None
             if preserve_under_name is not None:
                 parent = tx.one(BranchRow, "id = ?", branch.parent_id) if branch.parent_id else None
@@ -231,13 +254,13 @@ class Service:
                 _inherit_roles(tx, preserved, branch)
                 for child in tx.all(BranchRow, "parent_id = ?", [branch_id]):
                     tx.change(BranchRow, child.id, parent_id=preserved.id)
-            expires = None if branch.ttl_seconds is None else moment + branch.ttl_seconds
+            expires = None if branch.ttl_seconds is None else started + branch.ttl_seconds
             tx.change(
                 BranchRow,
                 branch_id,
                 pending_state="ready",
                 state="resetting",
-                state_changed_at=moment,
+                state_changed_at=started,
                 expires_at=expires,
             )
             endpoint = endpoint_of(tx, branch_id)
@@ -249,7 +272,12 @@ class Service:
                 branch_id=branch_id,
                 endpoint_id=endpoint.id if endpoint else None,
                 actions=["create_timeline", "suspend_compute", "start_compute"],
-                payload={"source_id": source.id, "preserve_as": preserved.id if preserved else None},
+                payload={
+                    "source_id": source.id,
+                    "preserve_as": preserved.id if preserved else None,
+                    "lsn": moment.lsn,
+                    "timestamp": moment.timestamp,
+                },
             )
             branch = branch_in(tx, branch_id)
         return self._begin(Changed(operations, None, branch, job_id=job_id))
@@ -477,6 +505,12 @@ class Service:
             self._branch(tx, project_id, branch_id)
             self._not_busy(tx, project_id)
 
+    def _check_not_ahead(self, project_id: str, branch_id: str | None, moment: Moment) -> None:
+        if moment.lsn is not None:
+            with self._store.read() as tx:
+                source = self._parent(tx, project_id, branch_id)
+            check_not_ahead(wake(self.core, source.id), moment)
+
     def _add_endpoint(self, tx: Transaction, branch: BranchRow, settings: Mapping[str, Any]) -> EndpointRow:
         moment = now()
         port = allocate_port(tx, self.core)
@@ -529,6 +563,7 @@ def _branch_row(
         ttl_seconds=None if asked.expires_at is None else max(1, round(asked.expires_at - moment)),
         last_reset_at=None,
         logical_size=None,
+        made_by=None,
         annotation=asked.annotation or {},
         created_at=moment,
         updated_at=moment,
@@ -564,8 +599,6 @@ def _check_new_branch(tx: Transaction, project_id: str, asked: NewBranch, parent
         raise Problem(422, f"branch not ready yet; branch_id:{parent.id}")
     if parent.expires_at is not None:
         raise Problem(422, "branches with an expiration cannot have children")
-    if asked.parent_lsn is not None or asked.parent_timestamp is not None:
-        raise Problem(422, "point in time branches are not kept here yet; branch from the head")
     if len(tx.all(BranchRow, "project_id = ?", [project_id])) >= 500:
         raise Problem(422, "branches limit exceeded", "BRANCHES_LIMIT_EXCEEDED")
     if asked.expires_at is not None and asked.protected:
@@ -581,14 +614,16 @@ def _check_expiry(tx: Transaction, branch: BranchRow) -> None:
         raise Problem(422, "branches with children cannot have an expiration")
 
 
-def _check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, preserve: str | None) -> None:
-    if branch.parent_id is None:
-        raise Problem(422, "root branches cannot be reset")
+def _check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, moment: Moment, preserve: str | None) -> None:
     if branch.is_protected:
         raise Problem(422, "cannot reset protected branch")
-    if source.id == branch.id:
-        raise Problem(422, "restoring a branch to its own past is not kept here yet; name another source branch")
     if source.cluster_id is None or branch.cluster_id is None:
         raise Problem(422, "branch not ready yet")
-    if preserve is None and tx.one(BranchRow, "parent_id = ?", branch.id):
-        raise Problem(422, "branch has children; preserve_under_name is required")
+    if source.id == branch.id and moment == Moment():
+        raise Problem(400, "restoring a branch to itself needs source_lsn or source_timestamp")
+    if branch.parent_id is None and source.id != branch.id:
+        raise Problem(422, "root branches cannot be reset")
+    if moment != Moment():
+        base_for(tx, source, moment)
+    if preserve is None and (source.id == branch.id or tx.one(BranchRow, "parent_id = ?", branch.id)):
+        raise Problem(422, "preserve_under_name is required: the branch has children, or is restored to its own past")

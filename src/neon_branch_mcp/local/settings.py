@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from .binaries import Binaries
@@ -42,6 +43,9 @@ def postgresql_conf(binaries: Binaries, *, durable: bool) -> str:
         "lc_messages": "C",
         "ssl": "on" if binaries.has_openssl else "off",
     }
+    if durable:
+        # A root's history is kept for point in time, but not at the price of a full disk.
+        settings["max_slot_wal_keep_size"] = "4GB"
     if sys.platform == "linux":
         settings["recovery_init_sync_method"] = "syncfs"
         if _shm_is_small():
@@ -70,7 +74,13 @@ host  all         all         127.0.0.1/32 scram-sha-256
 """
 
 
-def write_settings(data: Path, binaries: Binaries, *, durable: bool) -> None:
+def write_settings(data: Path, binaries: Binaries, *, durable: bool, extra: Mapping[str, str] | None = None) -> None:
     """Replace the cluster's settings by ours. Files keep their owner: they are written in place."""
-    (data / "postgresql.conf").write_text(postgresql_conf(binaries, durable=durable), encoding="utf-8")
+    more = "".join(f"{name} = {_quoted(value)}\n" for name, value in (extra or {}).items())
+    text = postgresql_conf(binaries, durable=durable) + more
+    (data / "postgresql.conf").write_text(text, encoding="utf-8")
     (data / "pg_hba.conf").write_text(HBA, encoding="utf-8")
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -27,7 +27,7 @@ CREATE TABLE branches (
   id TEXT PRIMARY KEY, project_id TEXT NOT NULL REFERENCES projects (id), name TEXT NOT NULL, parent_id TEXT, parent_lsn TEXT,
   parent_timestamp REAL, state TEXT NOT NULL, pending_state TEXT, state_changed_at REAL NOT NULL, is_default INTEGER NOT NULL,
   is_protected INTEGER NOT NULL, init_source TEXT NOT NULL, cluster_id TEXT, expires_at REAL, ttl_seconds INTEGER,
-  last_reset_at REAL, logical_size INTEGER, annotation TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL,
+  last_reset_at REAL, logical_size INTEGER, made_by TEXT, annotation TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL,
   UNIQUE (project_id, name)
 ) STRICT;
 CREATE TABLE endpoints (
@@ -50,6 +50,13 @@ CREATE TABLE operations (
 ) STRICT;
 CREATE INDEX operations_of_project ON operations (project_id, seq);
 CREATE TABLE clusters (id TEXT PRIMARY KEY, project_id TEXT NOT NULL, job_id TEXT, purpose TEXT NOT NULL, created_at REAL NOT NULL) STRICT;
+CREATE TABLE bases (
+  id TEXT PRIMARY KEY REFERENCES clusters (id) ON DELETE CASCADE, of_cluster TEXT NOT NULL, start_lsn TEXT NOT NULL,
+  end_lsn TEXT NOT NULL, taken_at REAL NOT NULL
+) STRICT;
+CREATE TABLE spares (
+  id TEXT PRIMARY KEY REFERENCES clusters (id) ON DELETE CASCADE, of_cluster TEXT NOT NULL, port INTEGER NOT NULL
+) STRICT;
 """
 
 
@@ -68,7 +75,10 @@ class ProjectRow:
 
 @dataclass(frozen=True)
 class BranchRow:
-    """A branch; `cluster_id` is None until its first cluster is whole. `state`: init, ready, archived; `pending_state` while it changes."""
+    """A branch; `cluster_id` is None until its first cluster is whole. `pending_state` is set while it changes.
+
+    `made_by` says how its data came: a copy, a warm spare, …
+    """
 
     id: str
     project_id: str
@@ -87,6 +97,7 @@ class BranchRow:
     ttl_seconds: int | None
     last_reset_at: float | None
     logical_size: int | None
+    made_by: str | None
     annotation: Mapping[str, str]
     created_at: float
     updated_at: float
@@ -165,7 +176,30 @@ class ClusterRow:
     created_at: float
 
 
-Row = TypeVar("Row", bound=ProjectRow | BranchRow | EndpointRow | RoleRow | JobRow | OperationRow | ClusterRow)
+@dataclass(frozen=True)
+class BaseRow:
+    """A copy of a root branch's cluster that is never started: where a recovery to a point in time begins. `id` is its own cluster's."""
+
+    id: str
+    of_cluster: str
+    start_lsn: str
+    end_lsn: str
+    taken_at: float
+
+
+@dataclass(frozen=True)
+class SpareRow:
+    """A standby of a default branch's cluster, kept to be promoted. `port` is the one on which it follows the branch's cluster."""
+
+    id: str
+    of_cluster: str
+    port: int
+
+
+Row = TypeVar(
+    "Row",
+    bound=ProjectRow | BranchRow | EndpointRow | RoleRow | JobRow | OperationRow | ClusterRow | BaseRow | SpareRow,
+)
 TABLES: Mapping[type, str] = {
     ProjectRow: "projects",
     BranchRow: "branches",
@@ -174,6 +208,8 @@ TABLES: Mapping[type, str] = {
     JobRow: "jobs",
     OperationRow: "operations",
     ClusterRow: "clusters",
+    BaseRow: "bases",
+    SpareRow: "spares",
 }
 JSON_COLUMNS = frozenset({"settings", "annotation", "payload"})
 BOOL_COLUMNS = frozenset({"is_default", "is_protected", "disabled"})

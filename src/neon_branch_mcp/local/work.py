@@ -6,59 +6,24 @@ import logging
 import subprocess
 import time
 
+import psycopg
+
 from ..errors import Unreachable
 from . import access, ids
 from .clone import Cloned, clone, configure, make_from_template, remove
 from .cluster import Cluster
 from .core import Core, branch_in, endpoint_of
-from .files import disk_usage
+from .history import Moment, base_for, recover
 from .jobs import Job, Work
+from .lifecycle import discard, discard_of_job, suspend, wake
 from .ports import is_served
 from .problems import Problem
 from .sample import shop_sql
+from .spares import take_spare
 from .store import BranchRow, ClusterRow, EndpointRow, ProjectRow, RoleRow, Transaction, now
 
 log = logging.getLogger(__name__)
 PORT_TIMEOUT = 5.0
-
-
-def wake(core: Core, branch_id: str) -> Cluster:
-    """The branch's cluster, running."""
-    for _ in range(3):
-        cluster = core.cluster_of(core.branch(branch_id))
-        try:
-            if not cluster.is_ready():
-                cluster.start()
-                _note_started(core, branch_id)
-        except (Unreachable, FileNotFoundError):
-            if core.cluster_of(core.branch(branch_id)).id == cluster.id:
-                raise
-            continue  # a reset has put another cluster in its place
-        return cluster
-    raise Problem(503, f"the branch {branch_id} is being replaced over and over")
-
-
-def _note_started(core: Core, branch_id: str) -> None:
-    with core.store.write() as tx:
-        for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
-            tx.change(EndpointRow, endpoint.id, started_at=now(), last_active=now())
-
-
-def discard(core: Core, cluster_id: str | None) -> None:
-    """Remove a cluster with its files, then forget it."""
-    if cluster_id is None:
-        return
-    remove(core.cluster(cluster_id))
-    with core.store.write() as tx:
-        tx.drop(ClusterRow, "id = ?", cluster_id)
-
-
-def discard_of_job(core: Core, job_id: str) -> None:
-    """Remove what an earlier or failed run of this job made and did not hand over."""
-    with core.store.read() as tx:
-        left = tx.all(ClusterRow, "job_id = ?", [job_id])
-    for row in left:
-        discard(core, row.id)
 
 
 def _new_cluster(job: Job) -> Cluster:
@@ -78,7 +43,6 @@ def _hand_over(tx: Transaction, branch_id: str, cluster: Cluster, **columns: obj
         pending_state=None,
         state_changed_at=moment,
         updated_at=moment,
-        logical_size=disk_usage(cluster.data / "base"),
         **columns,
     )
     for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
@@ -144,19 +108,17 @@ def create_branch(job: Job) -> None:
         return
     with job.step("create_branch"):
         cluster = _new_cluster(job)
-        cloned = _copy_of(
-            core, str(job.row.payload["source_id"]), cluster, schema_only=branch.init_source == "schema-only"
-        )
+        cluster, cloned = _copy_of(job, cluster)
     if job.row.payload["compute"]:
         with job.step("start_compute"):
             cluster.start()
             _apply_passwords(core, branch.id, cluster)
             with core.store.write() as tx:
-                _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn)
+                _hand_over(tx, branch.id, cluster, made_by=cloned.way, parent_lsn=cloned.lsn)
             _await_port(core, branch.id)
     else:
         with core.store.write() as tx:
-            _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn)
+            _hand_over(tx, branch.id, cluster, made_by=cloned.way, parent_lsn=cloned.lsn)
 
 
 def _await_port(core: Core, branch_id: str) -> None:
@@ -172,17 +134,39 @@ def _await_port(core: Core, branch_id: str) -> None:
     log.warning("the port of branch %s is not served yet", branch_id)
 
 
-def _copy_of(core: Core, source_id: str, cluster: Cluster, *, schema_only: bool = False) -> Cloned:
+def _copy_of(job: Job, cluster: Cluster, *, durable: bool = False) -> tuple[Cluster, Cloned]:
+    """The new cluster with the source's data, as the job's payload says: it may be another one than was offered (a warm spare)."""
+    core, payload = job.core, job.row.payload
+    source_id = str(payload["source_id"])
+    moment = Moment(payload.get("lsn"), payload.get("timestamp"))
+    if payload.get("schema_only"):
+        make_from_template(cluster)
+        configure(cluster, durable=True)
+        cluster.start()
+        copy_schema(wake(core, source_id), cluster)
+        return cluster, Cloned("0/0", "0/0", "schema only")
+    if moment.lsn is not None or moment.timestamp is not None:
+        source = wake(core, source_id)
+        with core.store.read() as tx:
+            base = base_for(tx, branch_in(tx, source_id), moment)
+        return cluster, recover(core, base, source, cluster, moment, durable=durable)
     source = core.cluster_of(core.branch(source_id))
-    if not schema_only:
-        cloned = clone(source, cluster)
-        configure(cluster, durable=False)
-        return cloned
-    make_from_template(cluster)
-    configure(cluster, durable=True)
-    cluster.start()
-    copy_schema(wake(core, source_id), cluster)
-    return Cloned("0/0", "schema only")
+    if not durable and (spare := take_spare(core, source, job.row.id)) is not None:
+        discard(core, cluster.id)
+        return spare
+    cloned = _clone_patiently(source, cluster)
+    configure(cluster, durable=durable)
+    return cluster, cloned
+
+
+def _clone_patiently(source: Cluster, cluster: Cluster) -> Cloned:
+    """A source that is put to sleep, or crashes, in the middle of the copy is copied again."""
+    try:
+        return clone(source, cluster)
+    except (psycopg.OperationalError, Unreachable):
+        log.info("copying %s was cut short; once more", source.id)
+        remove(cluster)
+        return clone(source, cluster)
 
 
 def copy_schema(source: Cluster, target: Cluster) -> None:
@@ -243,12 +227,20 @@ def restore_branch(job: Job) -> None:
     if "replaced" not in payload:
         with job.step("create_timeline"):
             cluster = _new_cluster(job)
-            cloned = _copy_of(core, str(payload["source_id"]), cluster)
+            cluster, cloned = _copy_of(job, cluster, durable=branch.parent_id is None)
             cluster.start()
             _apply_passwords(core, branch.id, cluster)
         with core.store.write() as tx:
             old = branch.cluster_id
-            _hand_over(tx, branch.id, cluster, parent_lsn=cloned.lsn, parent_timestamp=now(), last_reset_at=now())
+            _hand_over(
+                tx,
+                branch.id,
+                cluster,
+                made_by=cloned.way,
+                parent_lsn=cloned.lsn,
+                parent_timestamp=now(),
+                last_reset_at=now(),
+            )
             if payload["preserve_as"]:
                 tx.change(BranchRow, str(payload["preserve_as"]), cluster_id=old, state="ready", pending_state=None)
             elif old is not None:
@@ -324,14 +316,6 @@ def suspend_compute(job: Job) -> None:
     """Stop the branch's cluster; the next connection starts it."""
     with job.step("suspend_compute"):
         suspend(job.core, str(job.row.branch_id))
-
-
-def suspend(core: Core, branch_id: str) -> None:
-    """Stop the branch's cluster if it runs, and note when."""
-    core.cluster_of(core.branch(branch_id)).stop()
-    with core.store.write() as tx:
-        for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
-            tx.change(EndpointRow, endpoint.id, suspended_at=now())
 
 
 KINDS = {

@@ -1,0 +1,60 @@
+"""A branch's cluster from outside a job: waking it, putting it to sleep, and removing one for good."""
+
+from ..errors import Unreachable
+from .clone import remove
+from .cluster import Cluster
+from .core import Core
+from .problems import Problem
+from .store import BaseRow, ClusterRow, EndpointRow, SpareRow, now
+
+
+def wake(core: Core, branch_id: str) -> Cluster:
+    """The branch's cluster, running."""
+    for _ in range(3):
+        cluster = core.cluster_of(core.branch(branch_id))
+        try:
+            if not cluster.is_ready():
+                cluster.start()
+                _note_started(core, branch_id)
+        except (Unreachable, FileNotFoundError):
+            if core.cluster_of(core.branch(branch_id)).id == cluster.id:
+                raise
+            continue  # a reset has put another cluster in its place
+        return cluster
+    raise Problem(503, f"the branch {branch_id} is being replaced over and over")
+
+
+def _note_started(core: Core, branch_id: str) -> None:
+    with core.store.write() as tx:
+        for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
+            tx.change(EndpointRow, endpoint.id, started_at=now(), last_active=now())
+
+
+def discard(core: Core, cluster_id: str | None) -> None:
+    """Remove a cluster with its files and its history, then forget it."""
+    if cluster_id is None:
+        return
+    with core.store.read() as tx:
+        copies = [base.id for base in tx.all(BaseRow, "of_cluster = ?", [cluster_id])]
+        copies += [spare.id for spare in tx.all(SpareRow, "of_cluster = ?", [cluster_id])]
+    for copy in copies:
+        discard(core, copy)
+    remove(core.cluster(cluster_id))
+    with core.store.write() as tx:
+        tx.drop(ClusterRow, "id = ?", cluster_id)
+
+
+def discard_of_job(core: Core, job_id: str) -> None:
+    """Remove what an earlier or failed run of this job made and did not hand over."""
+    with core.store.read() as tx:
+        left = tx.all(ClusterRow, "job_id = ?", [job_id])
+    for row in left:
+        discard(core, row.id)
+
+
+def suspend(core: Core, branch_id: str) -> None:
+    """Stop the branch's cluster if it runs, and note when."""
+    core.cluster_of(core.branch(branch_id)).stop()
+    with core.store.write() as tx:
+        for endpoint in tx.all(EndpointRow, "branch_id = ?", [branch_id]):
+            tx.change(EndpointRow, endpoint.id, suspended_at=now())
