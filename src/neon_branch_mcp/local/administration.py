@@ -7,10 +7,10 @@ import psycopg
 from psycopg import sql
 
 from . import access
+from .lifecycle import wake
 from .problems import Problem, not_found
 from .service import Service
 from .store import BranchRow, EndpointRow, ProjectRow, RoleRow, now
-from .work import wake
 
 
 def update_project(service: Service, project_id: str, asked: Mapping[str, Any]) -> ProjectRow:

@@ -124,10 +124,18 @@ class Keeper:
         drop_stray_spares(self._core, {b.cluster_id for b in branches if b.is_default})
         for branch in branches:
             self._interrupt()
-            if branch.is_default:
-                keep_spare(self._core, branch, interrupt=self._interrupt)
-            if branch.parent_id is None and branch.init_source == "parent-data":
-                keep_history(self._core, branch, windows[branch.project_id], interrupt=self._interrupt)
+            try:
+                self._keep_copies(branch, windows.get(branch.project_id, 0))
+            except (NeonBranchError, psycopg.Error, OSError) as exc:
+                # A branch may be reset, suspended or deleted under a copy that is being made of it; the next round sees what is.
+                self._interrupt()
+                log.info("copying branch %s was cut short: %s", branch.id, exc)
+
+    def _keep_copies(self, branch: BranchRow, window: float) -> None:
+        if branch.is_default:
+            keep_spare(self._core, branch, interrupt=self._interrupt)
+        if branch.parent_id is None and branch.init_source == "parent-data":
+            keep_history(self._core, branch, window, interrupt=self._interrupt)
 
     def _serve_ports(self) -> None:
         assert self._relay is not None

@@ -72,7 +72,7 @@ def branch(row: BranchRow) -> Json:
         "name": row.name,
         "current_state": row.state,
         "state_changed_at": timestamp(row.state_changed_at),
-        "creation_source": "local",
+        "creation_source": "local" if row.made_by is None else f"local: {row.made_by}",
         "primary": row.is_default,
         "default": row.is_default,
         "protected": row.is_protected,

@@ -130,12 +130,15 @@ async def restore_branch(call: Call) -> Response:
     source = call.body.get("source_branch_id")
     if not source:
         raise Problem(400, "source_branch_id is required")
+    stamp = call.body.get("source_timestamp") or None
     changed = await blocking(
         call.service.restore_branch,
         call.project_id,
         call.branch_id,
         str(source),
         preserve_under_name=call.body.get("preserve_under_name"),
+        source_lsn=call.body.get("source_lsn") or None,
+        source_timestamp=None if stamp is None else parse_time(stamp, "source_timestamp"),
     )
     call.service.submit(changed)
     return _branch_answer(changed)

@@ -5,10 +5,10 @@ import os
 import subprocess
 
 from .cluster import Cluster
+from .lifecycle import wake
 from .objects import Json
 from .problems import Problem, not_found
 from .service import Service
-from .work import wake
 
 _COLUMNS = """
 SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, a.attgenerated <> ''

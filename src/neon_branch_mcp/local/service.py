@@ -106,7 +106,7 @@ class Service:
             ORG_ID,
             self.core.binaries.major,
             "init",
-            86_400,
+            int(self.core.config.history),
             {},
             moment,
             moment,
@@ -620,7 +620,7 @@ def _check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, moment
     if source.cluster_id is None or branch.cluster_id is None:
         raise Problem(422, "branch not ready yet")
     if source.id == branch.id and moment == Moment():
-        raise Problem(400, "restoring a branch to itself needs source_lsn or source_timestamp")
+        raise Problem(422, "restoring a branch to itself needs source_lsn or source_timestamp")
     if branch.parent_id is None and source.id != branch.id:
         raise Problem(422, "root branches cannot be reset")
     if moment != Moment():
