@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 
 import anyio
 import httpx
-from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode
 
 from .. import __version__
 from ..config import Secret
 from ..models import Progress
+from ..tracing import failed, span
 from .faults import Fault, fault_of_answer, fault_of_exception, lost_answer
 from .parse import WrongShape
 
@@ -24,8 +23,6 @@ Query = Mapping[str, str | int | bool | None]
 MAX_SOON = 4
 """Attempts at a read that broke, or at reaching an API that does not answer the door."""
 BASE_DELAY, MAX_DELAY = 0.25, 8.0
-
-tracer = trace.get_tracer("neon_branch_mcp", __version__)
 
 
 class Api:
@@ -93,11 +90,10 @@ class Api:
                 "url.template": route,
                 "http.request.resend_count": attempt,
             }
-            with tracer.start_as_current_span(f"{method} {route}", kind=SpanKind.CLIENT, attributes=facts) as span:
+            with span(f"{method} {route}", facts) as opened:
                 outcome = await self._once(method, path, parse, what, query, body)
                 if isinstance(outcome, Fault):
-                    span.set_attribute("error.type", outcome.error.code)
-                    span.set_status(StatusCode.ERROR, outcome.error.message)
+                    failed(opened, outcome.error)
             if not isinstance(outcome, Fault):
                 return outcome[0]
             soon += outcome.retry == "soon"

@@ -22,6 +22,7 @@ from ..config import SqlConfig
 from ..errors import ConfigError, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
+from ..tracing import span
 from . import params as parameters
 from .catalogue import read_catalogue, read_stamp
 from .errors import translate, translating
@@ -80,7 +81,15 @@ class Executor:
         cell = max_cell or self._config.max_cell
         sinks = (RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell) for _ in range(2))
         first, second = (_Call(vetted, params, sink) for sink in sinks)
-        return await self._twice(first, second, lambda call: self._run(target, call))
+        facts = {
+            "db.system.name": "postgresql",
+            "db.operation.name": vetted.intent,
+            "db.namespace": target.database,
+            "neon.branch.id": target.branch_id,
+            "neon.branch.access": vetted.access,
+        }
+        with span(f"postgres {vetted.intent}", facts):
+            return await self._twice(first, second, lambda call: self._run(target, call))
 
     async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:
         """What the database says of its functions: remembered, unless `fresh`. `run` compares it again before it reads."""
