@@ -33,31 +33,34 @@ def _untitled(value: Any) -> Any:
 
 
 def output_schema(result: type[Any]) -> Json:
-    """The shape of a result in the fewest tokens: the fields that are always there with their types, and the names of the fields one
-    level below. A field with a default is left out here, and in results where it has it.
+    """The shape of a result in few tokens: the fields that are always there and those one level below, with their types. A field with a
+    default is left out here, and in results where it has it.
     """
     schema = TypeAdapter(result).json_schema(mode="serialization")
     defs = schema.get("$defs", {})
     always = schema.get("required", [])
     return {
         "type": "object",
-        "properties": {name: _shape(schema["properties"][name], defs) for name in always},
+        "properties": {name: _shape(schema["properties"][name], defs, nested=False) for name in always},
         "required": always,
     }
 
 
-def _shape(schema: Json, defs: Json) -> Json:
+def _shape(schema: Json, defs: Json, *, nested: bool) -> Json:
     if "$ref" in schema:
-        return _shape(defs[schema["$ref"].rpartition("/")[2]], defs)
+        return _shape(defs[schema["$ref"].rpartition("/")[2]], defs, nested=nested)
     arms = [a for a in schema.get("anyOf", ()) if a != {"type": "null"}]
     if arms and len(arms) < len(schema["anyOf"]):
         # Which of the alternatives it is matters less than that it may be absent.
-        inner = _shape(arms[0], defs) if len(arms) == 1 else {}
+        inner = _shape(arms[0], defs, nested=nested) if len(arms) == 1 else {}
         return {**inner, "type": [inner["type"], "null"]} if isinstance(inner.get("type"), str) else {}
     if schema.get("type") == "object" and "properties" in schema:
-        return {"type": "object", "properties": {name: {} for name in schema["properties"]}}
+        if nested:
+            return {"type": "object"}
+        always = [n for n in schema["properties"] if n in schema.get("required", ())]
+        return {"type": "object", "properties": {n: _shape(schema["properties"][n], defs, nested=True) for n in always}}
     if schema.get("type") == "array":
         items = schema.get("items")
-        inner = _shape(items, defs) if isinstance(items, dict) and items else {}
+        inner = _shape(items, defs, nested=nested) if isinstance(items, dict) and items else {}
         return {"type": "array", "items": inner} if inner else {"type": "array"}
     return {k: v for k, v in schema.items() if k == "type"}
