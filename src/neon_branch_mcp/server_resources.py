@@ -93,8 +93,7 @@ def add_resources(server: MCPServer, tools: Collection[str]) -> None:
             server.resource(
                 spec.uri, name=spec.name, title=spec.title, description=spec.description, mime_type=spec.mime_type
             )(_reader(server, spec))
-    if "list_branches" in tools:
-        server.completion()(_completer(server))  # type: ignore[no-untyped-call]  # the SDK left it without types
+    server.completion()(_completer(server, known="list_branches" in tools))  # type: ignore[no-untyped-call]  # the SDK left it without types
 
 
 def _reader(server: MCPServer, spec: ResourceSpec) -> Callable[..., Any]:
@@ -107,13 +106,13 @@ def _reader(server: MCPServer, spec: ResourceSpec) -> Callable[..., Any]:
     return read_branch if "{branch}" in spec.uri else read_all
 
 
-def _completer(server: MCPServer) -> Callable[..., Any]:
+def _completer(server: MCPServer, *, known: bool) -> Callable[..., Any]:
     async def complete(
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
         context: CompletionContext | None,
     ) -> Completion | None:
-        if argument.name != "branch":
+        if argument.name != "branch" or not known:
             return None
         branches = (await _call(server, "list_branches", {}))["branches"]
         names = [b["name"] for b in branches if b["name"].lower().startswith(argument.value.lower())]
