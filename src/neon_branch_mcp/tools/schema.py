@@ -5,22 +5,37 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ..errors import NotFound
+from ..migrations.diff import SchemaDiff, diff
+from ..models import Branch
+from ..postgres.describe import describe
 from ..postgres.introspect import introspect
 from ..postgres.schema import Schema
-from ..postgres.schema_text import render
 from .context import Place, ToolContext
-from .spec import DatabaseName, MaybeBranch, ProjectId, ToolSpec
+from .spec import BranchName, DatabaseName, MaybeBranch, ProjectId, ToolSpec
 
 
 @dataclass(frozen=True)
 class SchemaResult:
-    """The schema as DDL-like text. `tables` is how many it shows; `cursor` gets the rest."""
+    """The schema as DDL-like text. `tables` counts those asked for, on this page or not; `cursor` gets the rest."""
 
     schema: str
     tables: int
     branch: str
     database: str
     cursor: str | None
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """How `branch` differs from `base`: a line per change, and the statements that lead from base to branch."""
+
+    branch: str
+    base: str
+    database: str
+    changes: list[str]
+    diff: str
+    notes: list[str]
 
 
 async def describe_schema(
@@ -44,14 +59,65 @@ async def describe_schema(
 ) -> SchemaResult:
     """Describe the database schema in one call: tables, columns, keys, indexes, views, functions, with row estimates."""
     place = await ctx.place(project_id, branch, database)
-    schema = await _read_schema(ctx, place, schemas)
-    shown = render(schema, detail=detail, objects=objects, budget=ctx.app.config.sql.max_bytes, cursor=cursor)
+    budget = ctx.app.config.sql.max_bytes
+    async with ctx.app.executor.session(place.target, purpose="describe") as conn:
+        shown = await describe(conn, schemas=schemas, objects=objects, detail=detail, budget=budget, cursor=cursor)
     return SchemaResult(shown.text, shown.tables, place.branch.name, place.database.name, shown.cursor)
 
 
-async def _read_schema(ctx: ToolContext, place: Place, schemas: list[str] | None) -> Schema:
-    async with ctx.app.executor.session(place.target, purpose="describe") as conn:
-        return await introspect(conn, schemas=schemas)
+async def compare_schema(
+    ctx: ToolContext,
+    branch: BranchName,
+    base: Annotated[str | None, Field(description="Branch to compare with; default: the branch's parent.")] = None,
+    database: DatabaseName = None,
+    project_id: ProjectId = None,
+) -> ComparisonResult:
+    """Compare the schema of a branch with its parent's, or another branch's: what was added, removed, changed, and the DDL for it."""
+    own = await ctx.branch(project_id, branch)
+    against = await ctx.place_on(await _base(ctx, own, base), database)
+    before = await _read(ctx, against)
+    place = await ctx.place(project_id, own.id, against.database.name)
+    after = await _read(ctx, place)
+    found = diff(before, after)
+    changes, ddl = _within(found, ctx.app.config.sql.max_bytes)
+    return ComparisonResult(own.name, against.branch.name, place.database.name, changes, ddl, list(found.notes))
 
 
-SPECS = (ToolSpec(describe_schema, "Describe schema", "read", "schema", text=lambda r: r.schema, page=True),)
+async def _read(ctx: ToolContext, place: Place) -> Schema:
+    async with ctx.app.executor.session(place.target, purpose="compare") as conn:
+        return await introspect(conn, locked="raise")
+
+
+async def _base(ctx: ToolContext, branch: Branch, asked: str | None) -> Branch:
+    if asked is None and branch.parent_id is None:
+        raise NotFound(f"{branch.name} is a root branch and has no parent to compare with; name one as base.")
+    return await ctx.branch(branch.project_id, asked or branch.parent_id)
+
+
+def _within(found: SchemaDiff, budget: int) -> tuple[list[str], str]:
+    """The changes and the statements, as much of each as half of the budget holds, and a line for what was left out."""
+    summaries = [c.summary for c in found.changes]
+    changes = _first(summaries, budget // 2, "-- {} more changes, not shown")
+    return changes, "\n".join(_first(found.ddl.splitlines(), budget // 2, "-- {} more lines, not shown"))
+
+
+def _first(lines: list[str], budget: int, rest: str) -> list[str]:
+    used = 0
+    for i, line in enumerate(lines):
+        used += len(line.encode()) + 1
+        if used > budget:
+            return [*lines[:i], rest.format(len(lines) - i)]
+    return lines
+
+
+def _comparison_text(result: ComparisonResult) -> str:
+    head = f"-- {result.branch} against {result.base}, database {result.database}"
+    notes = [f"-- {note}" for note in result.notes]
+    body = [*result.changes, "", result.diff] if result.changes else ["no difference"]
+    return "\n".join([head, *notes, *body])
+
+
+SPECS = (
+    ToolSpec(describe_schema, "Describe schema", "read", "schema", text=lambda r: r.schema, page=True),
+    ToolSpec(compare_schema, "Compare schemas", "read", "schema", text=_comparison_text),
+)
