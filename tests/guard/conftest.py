@@ -79,18 +79,19 @@ MakeClient = Callable[..., Awaitable[Client]]
 @pytest.fixture
 async def make_client(anyio_backend: str) -> AsyncIterator[MakeClient]:
     """`await make_client(uri, policy=…, sql=…, layers=…)`."""
-    guards: list[Guard] = []
+    made: list[Client] = []
 
     async def make(
         uri: str, *, policy: PolicyConfig | None = None, sql: SqlConfig | None = None, layers: Layers = ALL_LAYERS
     ) -> Client:
         policy = policy or PolicyConfig()
-        guards.append(Guard(policy, layers=layers))
-        return Client(guards[-1], Executor(sql or SqlConfig()), uri, policy)
+        made.append(Client(Guard(policy, layers=layers), Executor(sql or SqlConfig()), uri, policy))
+        return made[-1]
 
     yield make
-    for guard in guards:
-        await guard.aclose()
+    for client in made:
+        await client.guard.aclose()
+        await client.executor.aclose()
 
 
 @pytest.fixture

@@ -177,12 +177,12 @@ async def _layers(ctx: ToolContext, place: Place) -> list[Finding]:
     await ctx.app.executor.self_test(place.target, two_statements())
     if not found:
         found.append(Finding("ok", "Guard", "statement, functions and protocol layers refuse what they should."))
-    if ctx.app.config.sql.reader_role is None:
-        found.append(
-            Finding(
-                "note", "Guard", "no read-only login is configured (sql.reader_role); the other layers stand alone."
-            )
-        )
+    role = ctx.app.config.sql.reader_role
+    if role is None:
+        said = "no read-only login is configured (sql.reader_role); the other layers stand alone."
+        found.append(Finding("note", "Guard", said, "neon-branch-mcp setup-reader makes one."))
+    else:
+        found.append(Finding("ok", "Guard", f"the login {role}, which can only read, is used on read-only branches."))
     return found
 
 

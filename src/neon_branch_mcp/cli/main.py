@@ -9,7 +9,7 @@ from rich.text import Text
 from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
-from . import audit, call, check, demo, init, local, serve, token
+from . import audit, call, check, demo, init, local, serve, setup_reader, token
 from .options import stderr
 
 cli = typer.Typer(
@@ -27,6 +27,7 @@ cli.add_typer(local.local, name="local")
 cli.add_typer(token.token, name="token")
 cli.command("init")(init.init)
 cli.command("check")(check.check)
+cli.command("setup-reader")(setup_reader.setup_reader)
 
 
 def _show_version(value: bool) -> None:

@@ -8,8 +8,8 @@ protocol does it. A connection serves one call and is closed.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,8 +18,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-from ..config import SqlConfig
-from ..errors import ConfigError, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
+from ..config import Secret, SqlConfig
+from ..errors import AuthError, ConfigError, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from ..tracing import span
@@ -104,7 +104,7 @@ class Executor:
 
         psycopg's errors leave it as ours. On a read-only target every transaction is READ ONLY by default.
         """
-        with translating():
+        with translating(), self._reader_named(target):
             login = self._login(target, purpose=purpose, read_only=target.access == "read-only")
             async with self.sessions.fresh(target.branch_id, login) as conn:
                 yield conn
@@ -132,7 +132,7 @@ class Executor:
 
     async def _load(self, target: Target, attempt: "Try") -> FunctionCatalogue:
         login = self._login(target, purpose="read", read_only=True)
-        with translating():
+        with translating(), self._reader_named(target):
             async with self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse) as conn:
                 attempt.connected = True
                 wire = Wire(conn)
@@ -187,7 +187,7 @@ class Executor:
 
     async def _run(self, target: Target, call: "_Call") -> RowSet:
         vetted = call.vetted
-        with translating(sql=vetted.text, prefix=len(vetted.prefix)):
+        with translating(sql=vetted.text, prefix=len(vetted.prefix)), self._reader_named(target):
             async with self._connection(target, call) as conn:
                 call.connected = True
                 conn.add_notice_handler(call.hear)
@@ -271,6 +271,24 @@ class Executor:
             f"SET LOCAL idle_in_transaction_session_timeout = {_ms(seconds + 5)}"
         )
 
+    def _reader(self, target: Target) -> tuple[str, Secret] | None:
+        """The login for read-only work, where one is configured."""
+        role, password = self._config.reader_role, self._config.reader_password
+        return (role, password) if target.access == "read-only" and role and password else None
+
+    @contextmanager
+    def _reader_named(self, target: Target) -> Iterator[None]:
+        """A login that fails is the operator's to mend, where it is the reader's."""
+        try:
+            yield
+        except AuthError as exc:
+            if (reader := self._reader(target)) is None:
+                raise
+            raise ConfigError(
+                f'The reader login {reader[0]} cannot log in on "{target.branch_name}": `neon-branch-mcp setup-reader` makes it or '
+                "renews its password; a branch made before it needs a run of its own (--branch)."
+            ) from exc
+
     def _login(self, target: Target, *, purpose: str, read_only: bool) -> dict[str, Any]:
         known = conninfo_to_dict(target.conninfo.reveal())
         reading = target.access == "read-only"
@@ -279,14 +297,18 @@ class Executor:
             "lock_timeout": _ms(self._config.lock_timeout),
             "default_transaction_read_only": "on" if read_only else "off",
         }
+        reader = self._reader(target)
+        if reader is not None:
+            # A table whose rows are hidden from the reader gives an error, not an answer that lacks them.
+            settings["row_security"] = "off"
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         changes: dict[str, Any] = {
             "options": f"{known.get('options') or ''} {options}".strip(),
             "application_name": f"neon-branch-mcp {purpose}",
             "client_encoding": "UTF8",
         }
-        if reading and self._config.reader_role and self._config.reader_password:
-            changes |= {"user": self._config.reader_role, "password": self._config.reader_password.reveal()}
+        if reader is not None:
+            changes |= {"user": reader[0], "password": reader[1].reveal()}
         return known | changes
 
 
@@ -348,7 +370,7 @@ class _Call(Try):
         if self.vetted.channel == "cursor":
             return await self._through_cursor(wire)
         if self.vetted.channel == "any" and not self._values:
-            return await self.stream(wire)
+            return await self.stream(wire, in_ours=True)
         result = await wire.extended(self.sql, self._params, self._types)
         self._take(result)
         return await self._row_set(wire, result, tag=_tag(result))
@@ -373,8 +395,11 @@ class _Call(Try):
         per_row = max(1, sink.size // len(sink.rows))
         return max(1, min(1_000, (sink.max_bytes - sink.size) // per_row + 1))
 
-    async def stream(self, wire: Wire) -> RowSet:
-        """All that the text returns, in one pass; only the last statement's rows are kept, and of those what the answer can hold."""
+    async def stream(self, wire: Wire, *, in_ours: bool = False) -> RowSet:
+        """All that the text returns, in one pass; only the last statement's rows are kept, and of those what the answer can hold.
+
+        A transaction that the text leaves open is rolled back, unless it is `in_ours`.
+        """
         last: pq.abc.PGresult | None = None
         done = 0
         fresh = True
@@ -390,7 +415,7 @@ class _Call(Try):
         except psycopg.Error as exc:
             index = done if self.vetted.statements > 1 else None
             raise translate(exc, sql=self.vetted.text, statement_index=index, prefix=len(self.vetted.prefix)) from exc
-        if wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+        if not in_ours and wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
             await _rollback(wire)
             self._notices.append(
                 "WARNING: the text left a transaction open; it was rolled back. Send BEGIN … COMMIT in one call."
