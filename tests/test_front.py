@@ -37,17 +37,10 @@ CONFIGURATIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "pinned by flag with an equals sign": (["--project-id=p-1"], {}, ""),
     "pinned by environment": ([], {"NEON_BRANCH_MCP_NEON_PROJECT_ID": "p-1"}, ""),
     "look-only by flag": (["--read-only"], {}, ""),
-<<<<<<< HEAD
     "look-only by environment": ([], {"NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "on"}, ""),
     "groups by flag": (["--tools", "branches,sql"], {}, ""),
     "groups by file": ([], {}, '[policy]\ntools = ["schema", "branches", "projects"]'),
     "groups by environment": ([], {"NEON_BRANCH_MCP_POLICY_TOOLS": "sql, branches"}, ""),
-=======
-    "look-only by environment": ([], {"NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "true"}, ""),
-    "groups by flag": (["--tools", "sql,schema"], {}, ""),
-    "groups by file, look-only": (["--read-only"], {}, '[policy]\ntools = ["branches"]'),
-    "groups by environment": ([], {"NEON_BRANCH_MCP_POLICY_TOOLS": "migrations, projects"}, ""),
->>>>>>> 1d8d68b (The front knows look-only servers and groups of tools; tools/docs makes all that is generated)
     "pinned by file, own": ([], {}, '[neon]\nproject_id = "p-1"\n[policy]\nwrite = "own"'),
 }
 
@@ -74,24 +67,11 @@ def configuration(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return arguments, {**KEY, **env}
 
 
-<<<<<<< HEAD
 def parsed(arguments: list[str]) -> Config:
     """The settings that the real command line makes of these arguments."""
     command: Any = typer.main.get_command(cli)
     given = command.commands["serve"].make_context("serve", list(arguments)).params
     return settings(**{k: v for k, v in given.items() if k != "http"})
-=======
-def flags_of(arguments: list[str]) -> dict[str, dict[str, Any]]:
-    """What the command line's parser makes of the arguments."""
-    words = " ".join(arguments).replace("=", " ").split()
-    project = words[words.index("--project-id") + 1] if "--project-id" in words else None
-    groups = words[words.index("--tools") + 1].split(",") if "--tools" in words else None
-    return {
-        "neon": {"project_id": project},
-        "local": {"enabled": "--local" in words},
-        "policy": {"look_only": "--read-only" in words or None, "tools": groups},
-    }
->>>>>>> 1d8d68b (The front knows look-only servers and groups of tools; tools/docs makes all that is generated)
 
 
 @contextmanager

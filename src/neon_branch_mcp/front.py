@@ -205,15 +205,8 @@ def _sdk_version() -> str | None:
 
 # Options of `serve` that change no answer, and whether they take a value.
 _PLAIN_OPTIONS = {"--local": False, "--cloud": False, "--api-key-file": True, "--data-dir": True}
-<<<<<<< HEAD
 _TELLING_OPTIONS = {"--project-id": True, "--config": True, "--tools": True, "--read-only": False}
 _YES, _NO = ("true", "1", "yes", "on", "y", "t"), ("false", "0", "no", "off", "n", "f", "none")
-=======
-# Options that do, likewise.
-_TELLING_OPTIONS = {"--project-id": True, "--config": True, "--tools": True, "--read-only": False}
-_OPTIONS = _PLAIN_OPTIONS | _TELLING_OPTIONS
-_TRUE = ("true", "1", "yes", "on")
->>>>>>> 1d8d68b (The front knows look-only servers and groups of tools; tools/docs makes all that is generated)
 
 
 def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Variant | None:
@@ -226,33 +219,16 @@ def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) ->
     def setting(section: str, key: str) -> Any:
         return env.get(f"{PREFIX}{section}_{key}".upper(), (document.get(section) or {}).get(key))
 
-<<<<<<< HEAD
     local = flags.get("--local") or ("--cloud" not in flags and _truth(setting("local", "enabled")))
     key = env.get("NEON_API_KEY") or flags.get("--api-key-file")
     if not (local or key or setting("neon", "api_key") or setting("neon", "api_key_file")):
-=======
-    def is_on(section: str, key: str) -> bool:
-        return str(setting(section, key)).lower() in _TRUE
-
-    local = flags.get("--local") or ("--cloud" not in flags and is_on("local", "enabled"))
-    key = (
-        env.get("NEON_API_KEY")
-        or flags.get("--api-key-file")
-        or setting("neon", "api_key")
-        or setting("neon", "api_key_file")
-    )
-    if not local and not key:
->>>>>>> 1d8d68b (The front knows look-only servers and groups of tools; tools/docs makes all that is generated)
         return None
     groups = flags.get("--tools") or setting("policy", "tools") or ()
     if isinstance(groups, str):
         groups = [g.strip() for g in groups.split(",") if g.strip()]
-    if groups and "branches" not in groups:
-        return None  # without branch names to complete, the server's capabilities differ
     return Variant(
         write_own=setting("policy", "write") == "own",
         pinned=bool(flags.get("--project-id") or setting("neon", "project_id")),
-<<<<<<< HEAD
         read_only=flags.get("--read-only") or _truth(setting("policy", "look_only")),
         groups=tuple(groups) or None,
     )
@@ -264,20 +240,6 @@ def _truth(value: Any) -> bool:
     if text not in (*_YES, *_NO):
         raise ValueError(value)
     return text in _YES
-=======
-        read_only=bool(flags.get("--read-only")) or is_on("policy", "look_only"),
-        groups=_read_groups(flags.get("--tools", setting("policy", "tools"))),
-    )
-
-
-def _read_groups(value: Any) -> tuple[str, ...] | None:
-    """The groups of tools that are asked for, None for all. Raises ValueError for one there is not: the real server says so."""
-    named = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value or ())
-    groups = tuple(filter(None, named))
-    if not set(groups) <= {"branches", "sql", "schema", "migrations", "projects"}:
-        raise ValueError(value)
-    return groups or None
->>>>>>> 1d8d68b (The front knows look-only servers and groups of tools; tools/docs makes all that is generated)
 
 
 def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
@@ -286,21 +248,11 @@ def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
     rest: Iterator[str] = iter(arguments)
     for argument in rest:
         name, equals, value = argument.partition("=")
-<<<<<<< HEAD
         takes_value = {**_PLAIN_OPTIONS, **_TELLING_OPTIONS}.get(name)
         if takes_value is None or (equals and not takes_value):
             return None
         flags[name] = (value if equals else next(rest, "")) if takes_value else True
         if not flags[name]:
-=======
-        if _OPTIONS.get(name):
-            flags[name] = value if equals else next(rest, "")
-            if not flags[name]:
-                return None
-        elif name in _OPTIONS and not equals:
-            flags[name] = True
-        else:
->>>>>>> 1d8d68b (The front knows look-only servers and groups of tools; tools/docs makes all that is generated)
             return None
     return flags
 
