@@ -14,7 +14,7 @@ import typer.main
 
 from neon_branch_mcp import front
 from neon_branch_mcp.app import Caller, open_app
-from neon_branch_mcp.cli.main import cli
+from neon_branch_mcp.cli.main import build
 from neon_branch_mcp.cli.options import settings
 from neon_branch_mcp.config import Config, load
 from neon_branch_mcp.front import Front, Handover, Snapshot, Variant, fitting_snapshot, read_variant
@@ -69,7 +69,7 @@ def configuration(name: str, folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def parsed(arguments: list[str]) -> Config:
     """The settings that the real command line makes of these arguments."""
-    command: Any = typer.main.get_command(cli)
+    command: Any = typer.main.get_command(build(()))
     given = command.commands["serve"].make_context("serve", list(arguments)).params
     return settings(**{k: v for k, v in given.items() if k != "http"})
 

@@ -18,6 +18,8 @@ def main() -> None:
 
 
 def _load() -> Callable[[Handover], None]:
+    # serve is imported with the rest: it runs as soon as this returns.
+    from .cli import serve  # noqa: F401
     from .cli.main import main as command_line
 
     return command_line

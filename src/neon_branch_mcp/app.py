@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
@@ -15,11 +16,13 @@ from .config import Config, Secret
 from .errors import ConfigError, NotPermitted
 from .guard.guard import Guard
 from .guard.policy import two_statements
-from .local.plane import LocalPlane, open_plane
 from .neon.branches import Branches
 from .neon.client import Identity, NeonClient
 from .postgres.executor import Executor
 from .postgres.target import Target
+
+if TYPE_CHECKING:
+    from .local.plane import LocalPlane
 
 LOCAL_BASE_URL = "http://local.invalid/api/v2"
 NO_KEY = (
@@ -97,7 +100,7 @@ class App:
         self._opening = anyio.Lock()
         self._tested: set[tuple[str, str]] = set()
 
-    async def plane(self) -> LocalPlane | None:
+    async def plane(self) -> "LocalPlane | None":
         """The local control plane, opened at first need; None when working with the cloud."""
         if not self.config.local.enabled:
             return None
@@ -159,8 +162,12 @@ class App:
             await self.executor.self_test(target, two_statements())
             self._tested.add(key)
 
-    async def _open_plane(self) -> LocalPlane:
+    async def _open_plane(self) -> "LocalPlane":
         if self._plane is None:
+            from .local.plane import (
+                open_plane,  # a web server and psycopg's synchronous half: only --local waits for them
+            )
+
             self._plane = await self._stack.enter_async_context(open_plane(self.config.local))
         return self._plane
 

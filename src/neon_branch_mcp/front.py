@@ -9,6 +9,7 @@ The front knows few settings: those that change the answers. What it does not fu
 then answers everything itself.
 """
 
+import gc
 import json
 import os
 import select
@@ -154,12 +155,15 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
             failed.append(exc)
         os.write(ready_write, b".")
 
+    gc.disable()  # an import makes a hundred thousand objects that stay: looking for garbage among them is a tenth of its time
     sys.setswitchinterval(0.0005)  # the import would else keep the interpreter from answering for 5 ms at a time
     threading.Thread(target=load_in_thread, daemon=True).start()
     handover = Front(snapshot, input_fd, output_fd).run(ready_read)
     if not loaded and not failed:
         os.read(ready_read, 1)
     sys.setswitchinterval(0.005)
+    gc.freeze()
+    gc.enable()
     if failed:
         raise failed[0]
     loaded[0](handover)

@@ -1,7 +1,10 @@
 """The command line: it parses, calls and prints."""
 
+import importlib
 import logging
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 from rich.text import Text
@@ -9,25 +12,45 @@ from rich.text import Text
 from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
-from . import audit, call, check, demo, init, local, serve, setup_reader, token
 from .options import stderr
 
-cli = typer.Typer(
-    name="neon-branch-mcp",
-    help="Neon database branches for AI agents: anything on a branch, nothing to the default branch.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-cli.command("serve")(serve.serve)
-cli.command("call")(call.call)
-cli.command("demo")(demo.demo)
-cli.add_typer(audit.app, name="audit")
-cli.add_typer(local.local, name="local")
-cli.add_typer(token.token, name="token")
-cli.command("init")(init.init)
-cli.command("check")(check.check)
-cli.command("setup-reader")(setup_reader.setup_reader)
+# Command → module below cli/ and the function or Typer application in it. A command's module is imported when the command is run:
+# clients wait for `serve` to start.
+COMMANDS = {
+    "serve": "serve:serve",
+    "call": "call:call",
+    "demo": "demo:demo",
+    "init": "init:init",
+    "check": "check:check",
+    "local": "local:local",
+    "audit": "audit:app",
+    "setup-reader": "setup_reader:setup_reader",
+    "token": "token:token",
+}
+
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The command line; of its commands only the one that `arguments` name, or all of them where they name none."""
+    app = typer.Typer(
+        name="neon-branch-mcp",
+        help="Neon database branches for AI agents: anything on a branch, nothing to the default branch.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.callback()(_options)
+    named = arguments[0] if arguments else ""
+    for command in [named] if named in COMMANDS else COMMANDS:
+        module, _, attribute = COMMANDS[command].partition(":")
+        _add(app, command, getattr(importlib.import_module(f".{module}", __package__), attribute))
+    return app
+
+
+def _add(app: typer.Typer, name: str, command: Any) -> None:
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
 
 
 def _show_version(value: bool) -> None:
@@ -36,7 +59,6 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@cli.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
 ) -> None:
@@ -48,7 +70,7 @@ def main(handover: Handover | None = None) -> None:
     what failed.
     """
     try:
-        cli(obj=handover)
+        build(sys.argv[1:])(obj=handover)
     except NeonBranchError as exc:
         stderr.print(Text(exc.message if exc.code == "config" else exc.render()), soft_wrap=True)
         sys.exit(2 if exc.code == "config" else 1)
