@@ -52,7 +52,9 @@ async def api_rounds(plane: LocalPlane, rounds: int) -> dict[str, Any]:
         if found.lost or len(found.left) > 1:
             bad.append(f"round {number}: {found.hits}: left {found.left}, told {found.error}")
             say(bad[-1])
-        elif found.error is not None:
+        elif number % 20 == 19:
+            say(f"round {number}: {dict(ends)}, nothing lost so far")
+        if found.error is not None:
             say(f"round {number}: {found.hits}: {found.error.render()}")
     return {"rounds": rounds, "ends": ends, "lost_or_doubled": len(bad), "slowest_s": round(slowest, 1)}
 
