@@ -12,11 +12,21 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "A request that Neon's API answered badly, late or not at all leaves one branch or none, never two.": (
         "test_neon_faults.py::test_every_failure_of_httpx_is_ours_and_no_change_that_may_have_been_sent_is_sent_again",
+        "test_neon_branches.py::test_a_journey_whose_every_change_fails_once_makes_and_leaves_no_branch_twice",
+        "test_neon_branches.py::test_a_cancelled_creation_leaves_no_branch",
+    ),
+    "A branch that this server makes has passwords of its own: they do not open the parent, nor the parent's the branch.": (
+        "test_neon_branches.py::test_the_branchs_password_fails_on_the_parent_and_the_parents_on_the_branch",
+    ),
+    "Over a connection that fails at any moment no write is sent twice, no result is wrong, and every call ends.": (
+        "test_executor_faults.py::test_a_connection_that_fails_after_any_byte_repeats_no_write_and_spoils_no_read",
+        "test_executor_faults.py::test_a_write_whose_answer_is_lost_is_sent_once_and_its_outcome_said_to_be_unknown",
     ),
     "Every call is on record; a write is on disk before it is sent; a record changed later shows.": (
         "test_audit.py::test_a_write_is_on_disk_before_it_is_sent_and_its_outcome_after",
         "test_audit.py::test_after_kill_nine_the_chain_verifies_and_holds_all_that_was_acknowledged",
         "test_audit.py::test_a_changed_record_shows",
+        "test_audit_server.py::test_after_kill_nine_every_write_that_reached_postgres_is_on_record",
     ),
     "A kill -9 at any moment leaves the local branches consistent and no process behind.": (
         "test_local_crash.py::test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind",
@@ -24,6 +34,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "Secrets are in no message, log or record.": (
         "test_neon_faults.py::test_secrets_in_the_apis_words_do_not_come_through",
         "test_audit.py::test_secrets_in_sql_are_not_kept",
+        "test_audit_server.py::test_no_secret_is_in_anything_that_the_server_writes",
     ),
     "All tools together cost an agent at most 4,500 tokens; the instructions stay under 250 characters.": (
         "test_served.py::test_all_tools_together_cost_at_most_4500_tokens",
