@@ -7,6 +7,7 @@ back, and `DISCARD ALL` goes over it before anybody gets it again. psycopg_pool 
 
 import asyncio
 import random
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,13 +16,12 @@ from typing import Any
 import anyio
 import psycopg
 from psycopg import pq
-from psycopg.conninfo import make_conninfo
 
 from ..config import SqlConfig
 from ..errors import LimitExceeded, NeonBranchError, Unreachable
 from .errors import translate
 
-Key = tuple[str, str]
+Key = tuple[str, tuple[tuple[str, Any], ...]]
 """Whose it is, and the login."""
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -30,6 +30,8 @@ OPEN_PER_KEPT = 4
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A peer that is gone without a word is noticed after some 15 s, not after the system's two hours."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.5
+SOON = 0.1
+"""Seconds to wait for a connection that is to be kept and is in use, before one more is opened: opening costs more than most reads."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Sessions:
     def __init__(self, config: SqlConfig) -> None:
         self._config = config
         self._idle: dict[Key, list[_Idle]] = {}
+        self._lent: Counter[Key] = Counter()
+        self._waiting: dict[Key, deque[asyncio.Future[Connection]]] = {}
         self._slots: dict[str, anyio.CapacityLimiter] = {}
         self._cleaning: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
@@ -68,19 +72,21 @@ class Sessions:
 
         It is kept again afterwards unless the block was cancelled, or left it in a transaction.
         """
-        key = (owner, make_conninfo(**login))
+        key = (owner, tuple(login.items()))
         async with self._slot(branch_id):
-            conn = (self._take(key) if reuse else None) or await self._connect(login)
+            conn = (await self._kept(key) if reuse else None) or await self._connect(login)
+            self._lent[key] += 1
             try:
                 yield conn
             except (psycopg.Error, NeonBranchError):
-                await self._give_back(key, conn)
+                self._give_back(key, conn)
                 raise
             except BaseException:
                 # Cancelled, or a bug: nobody knows what is still on its way.
+                self._forget(key)
                 await conn.close()
                 raise
-            await self._give_back(key, conn)
+            self._give_back(key, conn)
 
     def open_now(self) -> int:
         """Connections that are kept idle or being cleaned."""
@@ -147,26 +153,65 @@ class Sessions:
             self._later(conn.close())
         return None
 
-    async def _give_back(self, key: Key, conn: Connection) -> None:
-        if _alive(conn):
-            self._later(self._clean_and_keep(key, conn))
-        else:
-            await conn.close()
+    async def _kept(self, key: Key) -> Connection | None:
+        """An idle connection; where as many as are kept are in use, one that comes back soon. None: open one."""
+        conn = self._take(key)
+        if conn is not None or self._lent[key] < self._config.pool_size:
+            return conn
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(waiting)
+        try:
+            async with asyncio.timeout(SOON):
+                return await asyncio.shield(waiting)
+        except TimeoutError:
+            return waiting.result() if waiting.done() else None
+        except asyncio.CancelledError:
+            if waiting.done() and not self._hand_on(key, waiting.result()):
+                self._later(waiting.result().close())
+            raise
+        finally:
+            waiting.cancel()
 
-    async def _clean_and_keep(self, key: Key, conn: Connection) -> None:
+    def _give_back(self, key: Key, conn: Connection) -> None:
+        if _alive(conn):
+            self._later(self._clean(key, conn))
+        else:
+            self._forget(key)
+            self._later(conn.close())
+
+    async def _clean(self, key: Key, conn: Connection) -> None:
         kept = False
         try:
             async with asyncio.timeout(5):
                 await conn.execute("DISCARD ALL")
-            if len(self._idle.get(key, [])) < self._config.pool_size and self._config.pool_idle > 0:
-                self._idle.setdefault(key, []).append(_Idle(conn, asyncio.get_running_loop().time()))
-                self._reaper = self._reaper or asyncio.create_task(self._reap())
-                kept = True
+            kept = self._hand_on(key, conn)
         except (psycopg.Error, TimeoutError):
             pass  # it is closed below, and the next caller opens another
         finally:
+            self._forget(key)
             if not kept:
                 await conn.close()
+
+    def _hand_on(self, key: Key, conn: Connection) -> bool:
+        """Gives a clean connection to whoever waits for one, else keeps it if there is room."""
+        while queue := self._waiting.get(key):
+            waiting = queue.popleft()
+            if not queue:
+                del self._waiting[key]
+            if not waiting.done():
+                waiting.set_result(conn)
+                return True
+        if len(self._idle.get(key, [])) >= self._config.pool_size or self._config.pool_idle <= 0:
+            return False
+        self._idle.setdefault(key, []).append(_Idle(conn, asyncio.get_running_loop().time()))
+        self._reaper = self._reaper or asyncio.create_task(self._reap())
+        return True
+
+    def _forget(self, key: Key) -> None:
+        """A connection is no longer lent."""
+        self._lent[key] -= 1
+        if not self._lent[key]:
+            del self._lent[key]
 
     async def _reap(self) -> None:
         """Closes connections that were idle for too long; ends when none is left."""
