@@ -1,6 +1,6 @@
 """One page of a database's schema, reading only what the page shows: the first page of a huge schema costs little more than its names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from ..errors import NotFound
 from . import introspect_rows as rows
 from .ddl_names import quote
 from .introspect import LOCK_TIMEOUT
-from .schema import Other
+from .schema import Name, Other
 from .schema_compact import Context
 from .schema_page import Detail, Entry, Page, Position, SchemaText, header, select
 from .schema_text import BUDGET, entry_of, extension_names, lines_of
@@ -59,9 +59,10 @@ async def _fill(
     detail: Detail,
     budget: int,
 ) -> Position | None:
+    told = frozenset((e.schema, e.name) for e in entries if e.kind == "table")
     waiting = iter([e for e in entries if start is None or e.key >= start.key])
     while chunk := list(islice(waiting, max(1, budget // USUAL[detail]))):
-        lines = await _lines(taken, chunk, others, detail)
+        lines = await _lines(taken, chunk, others, detail, told)
         for entry in chunk:
             if entry.key in lines:
                 first = start.line if start is not None and entry.key == start.key else 0
@@ -91,14 +92,14 @@ async def _names(taken: Snapshot, schemas: Sequence[str] | None) -> list[Entry]:
 
 
 async def _lines(
-    taken: Snapshot, chunk: Sequence[Entry], others: Mapping[Entry, Other], detail: Detail
+    taken: Snapshot, chunk: Sequence[Entry], others: Mapping[Entry, Other], detail: Detail, told: Set[Name]
 ) -> dict[tuple[str, int, str, str], Sequence[str]]:
     if detail == "names":
         return {e.key: [e.line()] for e in chunk}
     kinds = {e.kind for e in chunk}
     oids = [e.oid for e in chunk if e not in others]
     schema = await taken.objects(schemas=None, only=oids, bodies=detail == "full", sizes=True, kinds=kinds)
-    context = Context.of(schema)
+    context = Context.of(schema, told)
     lines: dict[tuple[str, int, str, str], Sequence[str]] = {
         entry_of(o).key: lines_of(o, detail, context) for o in schema.objects()
     }

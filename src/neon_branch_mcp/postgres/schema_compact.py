@@ -17,6 +17,7 @@ from .schema import (
     Enum,
     Function,
     Index,
+    Name,
     Other,
     Policy,
     Range,
@@ -32,20 +33,22 @@ from .schema import (
 
 SERIALS = {"integer": "serial", "bigint": "bigserial", "smallint": "smallserial"}
 LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+MOST_REFERENCES = 50
 SMALL = 100_000  # bytes: a smaller table's size says nothing
 SIMPLE_KEY = re.compile(r"(\w+) \(([\w, ]+)\)\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Context:
-    """What one object's text needs to know of others: the sequences that columns own."""
+    """What one object's text needs to know of others: the sequences that columns own, and which tables the answer tells of anyway."""
 
     owned: Mapping[tuple[str, str, str], Sequence]
+    told: Set[Name] = frozenset()
 
     @classmethod
-    def of(cls, schema: Schema) -> "Context":
+    def of(cls, schema: Schema, told: Set[Name] = frozenset()) -> "Context":
         """The context of a schema's objects."""
-        return cls({s.owned_by: s for s in schema.sequences if s.owned_by})
+        return cls({s.owned_by: s for s in schema.sequences if s.owned_by}, told)
 
 
 def compact(obj: SchemaObject, context: Context) -> list[str]:
@@ -105,8 +108,8 @@ def relation_notes(relation: Table | View) -> list[str]:
     """What is known of a table or view beyond its DDL."""
     name = qualified(relation.schema, relation.name)
     notes = [f"{name}{_size(relation.rows, relation.size)}{_state(relation)}"]
-    if isinstance(relation, Table) and relation.referenced_by:
-        notes.append(f"referenced by {', '.join(_pointing(relation))}")
+    if isinstance(relation, Table) and (pointing := _pointing(relation)):
+        notes.append(f"referenced by {pointing}")
     return notes if notes != [name] else []
 
 
@@ -134,25 +137,30 @@ def _table(table: Table, context: Context) -> Iterator[str]:
     shown = [] if table.partition_bound else [c for c in table.columns if not (c.detail.inherited and table.parents)]
     single = _single_column(table, {c.name for c in shown})
     for column in shown:
-        yield "  " + column_text(table, column, single.get(column.name, []), context)
+        yield " " + column_text(table, column, single.get(column.name, []), context)
     inline = {id(c) for cs in single.values() for c in cs}
     for constraint in table.constraints:
         if id(constraint) not in inline and not constraint.inherited and constraint.kind != "trigger":
-            yield "  " + constraint_text(table, constraint)
+            yield " " + constraint_text(table, constraint)
     for index in table.indexes:
         if index.parent is None:
-            yield "  " + index_text(table.name, index)
+            yield " " + index_text(table.name, index)
     yield from _on_relation(table)
     if table.row_security:
-        yield f"  row level security {table.row_security}"
+        yield f" row level security {table.row_security}"
     for policy in table.policies:
-        yield "  " + _policy(policy)
-    if table.referenced_by:
-        yield f"  referenced by {', '.join(_pointing(table))}"
+        yield " " + _policy(policy)
+    pointing = _pointing(table, context.told)
+    if pointing:
+        yield f" referenced by {pointing}"
 
 
-def _pointing(table: Table) -> list[str]:
-    return [f"{qualified(*r.table)}({quote_list(r.columns)})" for r in table.referenced_by]
+def _pointing(table: Table, told: Set[Name] = frozenset()) -> str:
+    """The tables that refer to this one, but those that are told of themselves."""
+    others = [r for r in table.referenced_by if r.table not in told and r.table != (table.schema, table.name)]
+    names = [f"{qualified(*r.table)}({quote_list(r.columns)})" for r in others[:MOST_REFERENCES]]
+    more = len(others) - len(names)
+    return ", ".join([*names, f"and {more} more"] if more else names)
 
 
 def _table_tail(table: Table) -> str:
@@ -348,9 +356,9 @@ def index_text(relation: str, index: Index) -> str:
 def _on_relation(relation: Table | View) -> Iterator[str]:
     for trigger in relation.triggers:
         if not trigger.inherited:
-            yield "  " + _trigger(relation, trigger)
+            yield " " + _trigger(relation, trigger)
     for rule in relation.rules:
-        yield "  " + _rule(rule)
+        yield " " + _rule(rule)
 
 
 def _rule(rule: Rule) -> str:
@@ -414,7 +422,7 @@ def _view(view: View) -> Iterator[str]:
     empty = "" if view.populated else " -- not populated"
     yield f"{kind} {quote(view.name)}{options} ({columns}){_size(view.rows, view.size)}{empty}{_state(view)}"
     for index in view.indexes:
-        yield "  " + index_text(view.name, index)
+        yield " " + index_text(view.name, index)
     yield from _on_relation(view)
 
 

@@ -74,6 +74,6 @@ def render(
     head = header(schema.database, schema.server_version, entries, extension_names(schema.extensions))
     page = Page([*head, *(f"-- {m}" for m in missing)], budget)
     start = Position.parse(cursor) if cursor else None
-    context = Context.of(schema)
+    context = Context.of(schema, frozenset((e.schema, e.name) for e in entries if e.kind == "table"))
     stop = fill(page, entries, start, lambda e: lines_of(by_key[e.key], detail, context))
     return page.finish(entries, stop)
