@@ -63,3 +63,108 @@ create aggregate sum_sq (float8) (sfunc = float8pl, stype = float8, initcond = '
 grant select on customers to public;
 revoke execute on function order_total(bigint, numeric) from public;
 """
+
+# What few schemas have; only a superuser can make all of it.
+RARE = r"""
+set check_function_bodies = off;
+set client_min_messages = error;
+create extension btree_gist;
+create schema app;
+create extension hstore with schema app;
+create extension postgres_fdw;
+create collation app.ci (locale = 'C');
+create collation app.c2 from "C";
+create function app.add2(int, int) returns int language sql immutable as 'select $1+$2';
+create function app.cmp_abs(int,int) returns int language sql immutable as 'select abs($1)-abs($2)';
+create function app.lt_abs(int,int) returns bool language sql immutable as 'select abs($1)<abs($2)';
+create operator app.<<< (function=app.lt_abs, leftarg=int, rightarg=int, commutator = operator(app.>>>));
+create function app.gt_abs(int,int) returns bool language sql immutable as 'select abs($1)>abs($2)';
+create operator app.>>> (function=app.gt_abs, leftarg=int, rightarg=int, commutator = operator(app.<<<));
+create operator class app.abs_ops for type int using btree as operator 1 app.<<<, operator 5 app.>>>, function 1 app.cmp_abs(int,int);
+create type app.money2 as (amount numeric, cur char(3));
+create function app.money2_text(app.money2) returns text language sql immutable as 'select $1.cur';
+create cast (app.money2 as text) with function app.money2_text(app.money2) as assignment;
+create text search dictionary app.simple2 (template = simple, stopwords = english);
+create text search configuration app.cfg (copy = english);
+alter text search configuration app.cfg alter mapping for asciiword with app.simple2, english_stem;
+create table app.t (a int, b int, c text collate app.ci, h app.hstore, d date default current_date,
+  ts tsvector generated always as (to_tsvector('english', coalesce(c,''))) stored);
+create index t_abs on app.t (a app.abs_ops);
+create statistics app.t_stat (dependencies, ndistinct) on a, b from app.t;
+alter statistics app.t_stat set statistics 500;
+alter table app.t alter a set statistics 200, alter c set storage external, alter c set (n_distinct = -0.5);
+alter table app.t owner to shop_owner;
+create index t_expr on app.t ((a+b), lower(c)) include (d) where a > 0;
+alter index app.t_expr alter column 1 set statistics 300;
+create server other foreign data wrapper postgres_fdw options (host 'h', dbname 'x');
+create user mapping for public server other options (user 'u', password 'sekret');
+create foreign table app.ft (id int options (column_name 'ID') not null, n text) server other options (table_name 'zz');
+create publication pub for table app.t (a, b) where (a > 5);
+create publication pub_all for tables in schema app with (publish = 'insert, delete');
+create function evt() returns event_trigger language plpgsql as 'begin end';
+create event trigger et on ddl_command_start when tag in ('DROP TABLE') execute function evt();
+alter event trigger et disable;
+grant select on app.t to pg_monitor; grant select (a), update (b) on app.t to pg_read_all_data;
+  grant insert on app.t to pg_read_all_data with grant option;
+grant usage on schema app to pg_monitor; revoke all on function app.add2(int,int) from public;
+  grant execute on function app.add2 to pg_monitor;
+alter default privileges for role shop_owner in schema app grant select on tables to pg_monitor;
+alter default privileges for role shop_owner revoke execute on functions from public;
+create domain app.email as text collate app.ci check (value ~ '@') constraint short check (length(value) < 100);
+comment on domain app.email is 'an address'; comment on constraint short on domain app.email is 'not long';
+comment on schema app is 'the app'; comment on extension hstore is 'kv'; comment on statistics app.t_stat is 'st';
+  comment on collation app.ci is 'ci'; comment on index app.t_abs is 'ix';
+create table app.parent (id int primary key, x text check (x <> ''));
+  create table app.child (y int, x text default 'q') inherits (app.parent); alter table app.child alter id set default 7;
+alter table app.child add foreign key (id) references app.parent not valid;
+create table app.lst (r text, v int, primary key (r, v)) partition by list (r);
+create table app.lst_a partition of app.lst for values in ('a','b') partition by hash (v);
+create table app.lst_a1 (v int not null, r text not null, extra_default int) ; alter table app.lst_a1 drop column extra_default;
+  alter table app.lst_a attach partition app.lst_a1 for values with (modulus 2, remainder 0);
+create table app.lst_a2 partition of app.lst_a (v default 5) for values with (modulus 2, remainder 1);
+create table app.lst_d partition of app.lst default;
+create function app.trg() returns trigger language plpgsql as 'begin return new; end';
+create trigger tt after insert on app.lst for each row execute function app.trg();
+create constraint trigger ct after update on app.t deferrable initially deferred for each row when (new.a > 1) execute function app.trg();
+create trigger st after update on app.t referencing old table as o new table as n for each statement execute function app.trg();
+alter table app.lst_d disable trigger tt;
+create table app.refs (r text, v int, foreign key (r, v) references app.lst on update cascade);
+create table app.part_fk (id int, tid int references app.parent) partition by range (id);
+  create table app.part_fk1 partition of app.part_fk for values from (1) to (10);
+create type app.tt as (a int, b text); create table app.typed of app.tt (a with options not null default 4, primary key (a));
+create table app.ser (id smallserial, big bigint generated always as identity (sequence name app.weird_seq start 5), s serial);
+alter table app.ser rename s to s2; grant select on sequence app.weird_seq to pg_monitor; comment on sequence app.weird_seq is 'weird';
+create view app.v with (security_barrier, check_option = local) as select a, b from app.t where a > 1;
+create rule v_ins as on insert to app.v do instead insert into app.t (a,b) values (new.a, new.b) returning a, b;
+alter view app.v alter b set default 9; comment on column app.v.a is 'aaa'; grant select (a) on app.v to pg_monitor;
+create view app.v2 as select v.a, f.n from app.v left join app.ft f on f.id = v.a;
+create view app.rv as with recursive r(n) as (values (1) union all select n+1 from r where n < 5) select * from r;
+create materialized view app.mv with (fillfactor=50) as select a, count(*) from app.t group by a with no data;
+  create index on app.mv (a);
+create function app.f_default(a int default app.add2(1,2),
+  variadic b text[] default '{}') returns setof app.t language sql stable strict leakproof parallel safe cost 5 rows 10 set work_mem =
+  '4MB' as 'select * from app.t';
+create function app.outs(in a int, out b int, out c text) language plpgsql as $f$begin b := 1; c := '$$ $x$'; end$f$;
+create function app.tab() returns table (x int, y app.email) language sql begin atomic select a, c from app.t; end;
+create procedure app.proc(inout x int) language plpgsql security definer set search_path = app, public as 'begin end';
+create function app.s2(int, int, text) returns int language sql immutable as 'select 1';
+  create aggregate app.agg2 (int, text) (sfunc = app.s2, stype = int, initcond = '0', parallel = safe);
+  create aggregate app.pct (float8 order by anyelement) (sfunc = ordered_set_transition, stype = internal,
+  finalfunc = percentile_disc_final, finalfunc_extra);
+alter table app.t enable row level security, force row level security;
+create policy "p 1" on app.t as restrictive for update to pg_monitor, pg_read_all_data using (a > 1) with check (b > 1);
+  comment on policy "p 1" on app.t is 'pol';
+alter table app.t replica identity full; alter table app.parent cluster on parent_pkey; alter table app.ser replica identity nothing;
+create unique index uq on app.typed (b) nulls not distinct where b is not null;
+create table app.uqt (a int not null unique nulls not distinct, b int,
+  constraint ex exclude using gist (a with =) where (b > 0) deferrable, unique (a) include (b) with (fillfactor=60));
+create table "We""ird" ("a b" int primary key, "select" text default 'it''s \ "q"', "Ünï" int);
+  comment on column "We""ird"."a b" is E'back\\slash ''q''';
+create sequence neg increment -2 minvalue -100 maxvalue -1 cycle cache 7; create unlogged sequence useq;
+create table lz (t text compression pglz); create table pct (x int) with (autovacuum_enabled=off, toast.autovacuum_enabled=off);
+alter sequence useq owned by pct.x;
+create function public.cyc() returns int language sql as 'select count(*)::int from public.pcyc';
+  create table pcyc (a int default cyc(), check (a > cyc()));
+create type enumwith as enum (); create type rng as range (subtype = int, multirange_type_name = multirng);
+  create table arr (a enumwith[], b rng[], c app.email[], d app.t, e rng, m multirng) ;
+"""

@@ -213,7 +213,7 @@ def constraints(found: Iterable[Row]) -> tuple[dict[int, tuple[Constraint, ...]]
             own.append((relation or domain, constraint))
         if kind == "f" and not inherited:
             pointing.append((target, Reference((table_schema, table), _texts(cols), _texts(ref_columns))))
-    return _grouped(own), _grouped(pointing)
+    return _grouped(own), _grouped(sorted(pointing, key=lambda p: (p[1].table, p[1].columns)))
 
 
 def _said_by_column(c: Constraint, table: str) -> bool:

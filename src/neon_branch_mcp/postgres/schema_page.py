@@ -129,7 +129,7 @@ def _nearest(entries: Sequence[Entry], pattern: str) -> str:
         names.setdefault(f"{e.schema}.{e.name}".lower(), f"{quote(e.schema)}.{quote(e.name)}")
     wanted = pattern.replace('"', "").replace("*", "").lower()
     close = list(dict.fromkeys(names[n] for n in difflib.get_close_matches(wanted, names, n=8, cutoff=0.6)))
-    bare = [n for n in close if not any(o != n and o.endswith(f".{n}") for o in close)] or close
+    bare = [n for n in close if not any(n.endswith(f".{o}") for o in close)]
     if bare:
         return f"; nearest: {', '.join(bare[:5])}"
     if not entries:
