@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import anyio
 from pydantic import Field
 
-from ..errors import Refused
+from ..errors import NeonBranchError, Refused
 from ..guard.policy import may_delete
 from ..models import Branch
+from ..neon.branches import NewBranch
 from .context import ToolContext
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
 from .views import BranchView, branch_view
@@ -55,18 +57,34 @@ async def create_branch(
         session=ctx.caller.session,
         progress=ctx.progress,
     )
-    ctx.facts.branch = made.branch.name
+    ctx.facts.branch, ctx.facts.branch_id = made.branch.name, made.branch.id
     access = await ctx.access(made.branch)
+    answered = await _first_answer(ctx, made)
     warning = None
     if not made.own_credentials:
         warning = "This branch still has its parent's passwords, so get_connection_string refuses for it."
     return CreatedBranchResult(
         branch=branch_view(made.branch, access, created_by_us=True),
         databases=[d.name for d in made.databases],
-        seconds=round(made.seconds, 3),
+        seconds=round(made.seconds + answered, 3),
         next=f'Pass branch="{made.branch.name}" to describe_schema, run_sql and apply_migration.',
         warning=warning,
     )
+
+
+async def _first_answer(ctx: ToolContext, made: NewBranch) -> float:
+    """Seconds until the new branch's Postgres answered; its compute may have been asleep."""
+    started = anyio.current_time()
+    if made.databases:
+        await ctx.progress("Waiting for Postgres")
+        place = await ctx.place_on(made.branch, made.databases[0].name)
+        try:
+            async with ctx.app.executor.session(place.target, purpose="ready") as conn:
+                await conn.execute("SELECT 1")
+        except NeonBranchError as exc:
+            exc.add(f"The branch {made.branch.name!r} was made, but its Postgres does not answer yet; try it again.")
+            raise
+    return anyio.current_time() - started
 
 
 @dataclass(frozen=True)
