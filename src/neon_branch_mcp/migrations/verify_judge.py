@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from .compare import Difference
 from .verify_catalogue import TableColumn
 from .verify_coverage import Coverage
-from .verify_report import ColumnFinding, SuggestedCheck, TableFinding, Verdict, worst
+from .verify_report import ALL_EQUAL, ColumnFinding, SuggestedCheck, TableFinding, Verdict, worst
 from .verify_search import ColumnFound
 from .verify_side import BaseIs
 from .verify_suggest import suggest
@@ -76,7 +76,7 @@ def _reason(outcome: TableOutcome, rows: str, findings: list[ColumnFinding]) -> 
         return "; ".join(parts)
     if outcome.difference is not None and outcome.difference.added:
         return f"every row is there unchanged; {outcome.difference.added:,} rows were added"
-    return "all rows and columns are equal"
+    return ALL_EQUAL
 
 
 def _rows(outcome: TableOutcome, evidence: Evidence) -> tuple[Verdict, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["preserved", "unproven", "lost"]
+ALL_EQUAL = "all rows and columns are equal"
 RANK: dict[Verdict, int] = {"preserved": 0, "unproven": 1, "lost": 2}
 
 
@@ -90,10 +91,56 @@ class VerifyReport:
 
     verdict: Verdict
     base: str
-    base_is: Literal["as branched", "parent now"]
+    base_is: Literal["as branched", "parent now", "as named"]
     branch: str
     tables: tuple[TableFinding, ...]
     checks: tuple[CheckFinding, ...]
     notes: tuple[str, ...] = ()
     complete: bool = True
     seconds: float = 0.0
+
+    def text(self) -> str:
+        """The report as a person or a model reads it: the verdict, then what is not preserved, then the rest in one line."""
+        head = f"{self.verdict}: {self.branch!r} against {self.base!r} ({self.base_is}), {self.seconds:.1f} s"
+        lines = [head, *self.notes]
+        lines += [line for check in self.checks for line in _check_lines(check)]
+        lines += [line for table in self.tables if table.verdict != "preserved" for line in _table_lines(table)]
+        if kept := [_kept(t) for t in self.tables if t.verdict == "preserved"]:
+            lines.append(f"preserved: {', '.join(kept)}")
+        return "\n".join(lines)
+
+
+def _kept(table: TableFinding) -> str:
+    reason = "" if table.reason == ALL_EQUAL else f" ({table.reason})"
+    return f"{table.table}{reason}"
+
+
+def _check_lines(check: CheckFinding) -> list[str]:
+    covers = f"; proves {', '.join(check.covers)}" if check.covers else ""
+    partly = f"; reads only {', '.join(check.partly)}" if check.partly else ""
+    head = f"check {check.name}: {check.verdict}, {check.reason}{covers}{partly}"
+    return [head, *_sample_lines(check.sample_columns, check.samples)]
+
+
+def _table_lines(table: TableFinding) -> list[str]:
+    lines = [
+        f"table {table.table}: {table.verdict}, {table.reason}",
+        *_sample_lines(table.sample_columns, table.samples),
+    ]
+    if (check := table.suggested_check) is not None:
+        lines.append(
+            f"  to prove it{', filled in' if check.fill_in else ''}: base_sql={check.base_sql!r} branch_sql={check.branch_sql!r}"
+        )
+    return lines
+
+
+def _sample_lines(columns: tuple[str, ...], samples: tuple[Sample, ...]) -> list[str]:
+    return [f"  {sample.kind} {_row(columns, sample)}" for sample in samples]
+
+
+def _row(columns: tuple[str, ...], sample: Sample) -> str:
+    if sample.base is None or sample.branch is None:
+        row = sample.base or sample.branch or ()
+        return "(" + ", ".join(f"{c}={v!r}" for c, v in zip(columns, row, strict=False)) + ")"
+    cells = zip(columns, sample.base, sample.branch, strict=False)
+    return "(" + ", ".join(f"{c}={a!r} -> {b!r}" if a != b else f"{c}={a!r}" for c, a, b in cells) + ")"

@@ -11,13 +11,13 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg import errors as pg
 
-from ..errors import NeonBranchError, TimedOut
+from ..errors import NeonBranchError, SqlError, TimedOut
 from ..postgres.errors import translate
 
 T = TypeVar("T")
 U = TypeVar("U")
 Connect = Callable[[], AbstractAsyncContextManager[AsyncConnection[Any]]]
-BaseIs = Literal["as branched", "parent now"]
+BaseIs = Literal["as branched", "parent now", "as named"]
 
 # Texts of values must not depend on a role's or database's own settings, or equal values would look different.
 SETTINGS = {
@@ -116,7 +116,11 @@ class SideRun:
         except pg.QueryCanceled as exc:
             raise TimedOut(f"Reading {self.role} {self.name!r} was stopped: {exc.diag.message_primary}.") from exc
         except psycopg.Error as exc:
-            raise translate(exc) from exc
+            raise self._placed(translate(exc)) from exc
+
+    def _placed(self, exc: NeonBranchError) -> NeonBranchError:
+        message = f"on {self.role} {self.name!r}: {exc.message}"
+        return SqlError(message, exc.fields) if isinstance(exc, SqlError) else exc
 
 
 class RowStream:

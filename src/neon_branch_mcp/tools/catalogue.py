@@ -1,6 +1,6 @@
 """All tools, as one table."""
 
-from . import branches, migrations, projects, schema, sql
+from . import branches, migrations, projects, schema, sql, verify
 from .spec import ToolSpec
 
 TOOLS: tuple[ToolSpec, ...] = (
@@ -8,5 +8,6 @@ TOOLS: tuple[ToolSpec, ...] = (
     *sql.SPECS,
     *schema.SPECS,
     *migrations.SPECS,
+    *verify.SPECS,
     *projects.SPECS,
 )
