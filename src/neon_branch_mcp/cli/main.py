@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "check:check",
     "local": "local:local",
     "audit": "audit:app",
+    "schema": "schema:schema",
     "setup-reader": "setup_reader:setup_reader",
     "token": "token:token",
 }

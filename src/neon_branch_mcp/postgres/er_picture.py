@@ -87,7 +87,9 @@ def model(schema: Schema) -> tuple[list[Box], list[Edge]]:
 def _box(table: Table, keys_only: bool) -> Box:
     primary = {n for c in table.constraints if c.kind == "primary key" for n in c.columns}
     foreign = {n for c in table.constraints if c.kind == "foreign key" for n in c.columns}
-    marks = {n: " ".join([*(["PK"] if n in primary else []), *(["FK"] if n in foreign else [])]) for n in primary | foreign}
+    marks = {
+        n: " ".join([*(["PK"] if n in primary else []), *(["FK"] if n in foreign else [])]) for n in primary | foreign
+    }
     rows = tuple(
         (c.name, short_type(c.type.removeprefix(f"{quote(table.schema)}.")), marks.get(c.name, ""))
         for c in table.columns
