@@ -21,6 +21,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from ..errors import NeonBranchError, TimedOut
+from ..postgres.waiting import uninterrupted
 from .fingerprint import new_seed
 from .verify_catalogue import Catalogue, read_catalogue
 from .verify_checks import Check, PreparedCheck, key_places, named, prepare, run
@@ -62,7 +63,7 @@ async def verify(
             await stack.enter_async_context(opened(branch, "branch", deadline)),
         )
         work = _Verification(*sides, base_is, ledger_schema, progress)
-        await work.run(checks)
+        await uninterrupted(work.run(checks))
     return work.report(loop.time() - began)
 
 
@@ -87,12 +88,11 @@ class _Verification:
 
     async def run(self, checks: Sequence[Check]) -> None:
         ours, theirs = await both(read_catalogue(self._base), read_catalogue(self._branch))
-        prepared = [await prepare(self._base, self._branch, check) for check in checks]
         shared = bool(ours.lineage) and ours.lineage == theirs.lineage and self._base_is == "as branched"
         pairs = [p for p in pair_tables(ours, theirs, shared=shared) if p.base.schema != self._ledger]
         waiting = sorted(pairs, key=lambda p: p.base.bytes)
         try:
-            await self._run_checks(prepared, ours)
+            await self._run_checks([await prepare(self._base, self._branch, check) for check in checks], ours)
             while waiting:
                 await self._progress(
                     f"comparing {waiting[0].base.label} ({len(pairs) - len(waiting) + 1} of {len(pairs)})"

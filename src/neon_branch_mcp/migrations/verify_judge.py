@@ -64,7 +64,7 @@ def judge(outcome: TableOutcome, evidence: Evidence) -> TableFinding:
         tuple(_notes(outcome)),
         tuple(p.base.name for p in outcome.tables.pairs) if diff.samples else (),
         tuple(diff.samples),
-        _suggestion(outcome, evidence) if verdict != "preserved" else None,
+        _suggestion(outcome, findings, evidence) if verdict != "preserved" else None,
     )
 
 
@@ -190,8 +190,7 @@ def _notes(outcome: TableOutcome) -> list[str]:
     return notes
 
 
-def _suggestion(outcome: TableOutcome, evidence: Evidence) -> SuggestedCheck | None:
-    open_columns = [
-        c for c in outcome.tables.gone if not evidence.coverage.proven.get((outcome.tables.base.oid, c.name))
-    ]
-    return suggest(outcome, open_columns, evidence.columns, evidence.somewhere_new)
+def _suggestion(outcome: TableOutcome, findings: list[ColumnFinding], evidence: Evidence) -> SuggestedCheck | None:
+    wanting = {f.column for f in findings if f.verdict != "preserved"}
+    gone = [c for c in outcome.tables.gone if c.name in wanting]
+    return suggest(outcome, gone, evidence.columns, evidence.somewhere_new)

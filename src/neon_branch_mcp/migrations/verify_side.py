@@ -84,8 +84,9 @@ class SideRun:
         return RowStream(self, f"verify_{self._cursors}", query)
 
     async def describe(self, query: str) -> Sequence["Field"]:
-        """The columns of a SELECT, without running it to an end: no row is asked for."""
-        async with self._limits(), self._conn.cursor(binary=True) as cur:
+        """The columns of a SELECT, which is planned but not run. The server's grammar has then taken the text as one query."""
+        self._cursors += 1
+        async with self._limits(), self._conn.cursor(f"verify_{self._cursors}", binary=True) as cur:
             await cur.execute(query.encode())
             result = cur.pgresult
             assert result is not None
@@ -195,5 +196,7 @@ async def both(base: Awaitable[T], branch: Awaitable[U]) -> tuple[T, U]:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            # Cancelled once: a second time would cut off the request that cancels the query.
+            if not task.done() and not task.cancelling():
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

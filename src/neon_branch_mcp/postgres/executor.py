@@ -30,6 +30,7 @@ from .errors import translate, translating
 from .rows import Column, RowSet, RowSink, type_name
 from .sessions import Connection, Sessions
 from .target import Target
+from .waiting import uninterrupted
 from .wire import Wire, is_partial
 
 T = TypeVar("T")
@@ -155,7 +156,7 @@ class Executor:
         second.reuse = False
         for attempt in (first, second):
             try:
-                return await _uninterrupted(self._in_time(attempt, work(attempt)))
+                return await uninterrupted(self._in_time(attempt, work(attempt)))
             except Unreachable as exc:
                 if attempt.sent:
                     raise UnknownOutcome(f"{exc.message} {UNKNOWN}") from exc
@@ -478,24 +479,6 @@ async def _rollback(wire: Wire) -> None:
     if wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
         with suppress(psycopg.Error):
             await wire.ours("ROLLBACK")
-
-
-async def _uninterrupted(work: Awaitable[T]) -> T:
-    """Await `work` in a task of its own, so that cancelling the caller reaches it once, as one CancelledError.
-
-    Inside anyio's cancel scopes every further await is cancelled again, and the request that cancels the statement in Postgres would
-    itself be cut off.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # seen here; the caller hears that it was cancelled
-        raise
 
 
 def _raise(verdict: Refuse | None) -> None:
