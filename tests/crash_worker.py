@@ -58,7 +58,7 @@ def work(opened: Opened, dice: random.Random) -> None:
 
 def main(folder: Path, seed: int) -> None:
     dice = random.Random(seed)
-    opened = Opened(LocalConfig(data_dir=folder, suspend_after=1))
+    opened = Opened(LocalConfig(data_dir=folder, suspend_after=1, spares=dice.random() < 0.5))
     sys.stdout.write("open\n")
     sys.stdout.flush()
     while True:

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from . import access
-from .lifecycle import wake
+from .lifecycle import session
 from .problems import Problem, not_found
 from .service import Service
 from .store import BranchRow, EndpointRow, ProjectRow, RoleRow, now
@@ -57,7 +57,7 @@ def update_database(
     service: Service, branch: BranchRow, before: access.FoundDatabase, *, name: str, owner: str
 ) -> access.FoundDatabase:
     """A database's name and owner."""
-    with wake(service.core, branch.id).connect() as conn:
+    with session(service.core, branch.id) as conn:
         if owner not in access.login_roles(conn):
             raise not_found(f"role {owner}")
         _run(conn, "ALTER DATABASE {} OWNER TO {}", before.name, owner)
@@ -68,13 +68,13 @@ def update_database(
 
 def delete_database(service: Service, branch: BranchRow, database: access.FoundDatabase) -> None:
     """A database with everything in it; its sessions end."""
-    with wake(service.core, branch.id).connect() as conn:
+    with session(service.core, branch.id) as conn:
         _run(conn, "DROP DATABASE {} WITH (FORCE)", database.name)
 
 
 def delete_role(service: Service, role: RoleRow) -> None:
     """A login that owns nothing any more. Raises Problem 422 with what it owns."""
-    with wake(service.core, role.branch_id).connect() as conn:
+    with session(service.core, role.branch_id) as conn:
         try:
             _run(conn, "DROP ROLE {}", role.name)
         except psycopg.errors.DependentObjectsStillExist as exc:

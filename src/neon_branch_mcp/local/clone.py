@@ -76,7 +76,7 @@ def configure(cluster: Cluster, *, durable: bool, extra: Mapping[str, str] | Non
     if cluster.binaries.has_openssl:
         for name, mode in (("server.crt", 0o600), ("server.key", 0o600)):
             target = cluster.data / name
-            shutil.copyfile(_certificate(cluster.places) / name, target)
+            shutil.copyfile(certificate(cluster.places) / name, target)
             target.chmod(mode)
             cluster.places.give(target)
 
@@ -162,7 +162,8 @@ def _checkpoint_lsn(cluster: Cluster) -> str:
     return "0/0"
 
 
-def _certificate(places: Places) -> Path:
+def certificate(places: Places) -> Path:
+    """The folder with this data directory's server.crt and server.key, made at first need."""
     folder = places.data_dir / "tls"
     with locked(places.locks / "tls"):
         if not (folder / "server.crt").exists():

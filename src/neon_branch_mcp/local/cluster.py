@@ -92,8 +92,8 @@ class Cluster:
 
     def start_locked(self) -> Running:
         """The same for a caller who holds the cluster's lock."""
-        if (found := self.running()) is not None:
-            self._wait_ready(None, found.pid)
+        found = self.running()
+        if found is not None and self._wait_ready(None, found.pid):
             return self.running() or found
         deadline = time.monotonic() + START_TIMEOUT
         while True:
@@ -186,8 +186,9 @@ class Cluster:
                 return False
             if process is None and not _is_postmaster(pid, self.data):
                 return False
-            if _says_ready(self.data):
-                with contextlib.suppress(psycopg.OperationalError):
+            # A killed postmaster's file still says ready: it has to be this one's.
+            if _says_ready(self.data, pid):
+                with contextlib.suppress(psycopg.OperationalError, Unreachable):
                     self.execute("SELECT 1")
                     return True
             time.sleep(0.001)
@@ -209,8 +210,10 @@ def _pid_lines(data: Path) -> list[str]:
         return []
 
 
-def _says_ready(data: Path) -> bool:
+def _says_ready(data: Path, pid: int | None = None) -> bool:
     lines = _pid_lines(data)
+    if pid is not None and lines[:1] != [str(pid)]:
+        return False
     return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
 

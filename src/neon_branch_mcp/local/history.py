@@ -7,7 +7,7 @@ lies before the window is let go. A root's history belongs to its cluster: after
 
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -134,7 +134,7 @@ def keep_history(core: Core, branch: BranchRow, window: float, *, interrupt: Cal
     if window and _is_time(cluster, bases, window):
         _take_base(core, branch, cluster, interrupt)
         return
-    needed = [b for b, following in zip(bases, [*bases[1:], None], strict=True) if _reaches(following, window)]
+    needed = [b for i, b in enumerate(bases) if _is_needed(bases[i + 1 : i + 2], window)]
     for base in bases:
         if base not in needed or not window:
             discard(core, base.id)
@@ -143,9 +143,9 @@ def keep_history(core: Core, branch: BranchRow, window: float, *, interrupt: Cal
             conn.execute("SELECT pg_replication_slot_advance(%s, %s)", [SLOT, needed[0].start_lsn])
 
 
-def _reaches(following: BaseRow | None, window: float) -> bool:
+def _is_needed(following: Sequence[BaseRow], window: float) -> bool:
     """A base is needed while the one after it does not reach back to the window's beginning."""
-    return following is None or following.taken_at > now() - window
+    return not following or following[0].taken_at > now() - window
 
 
 def _is_time(cluster: Cluster, bases: list[BaseRow], window: float) -> bool:

@@ -5,6 +5,7 @@ keeps history and spares.
 """
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 import psycopg
 
 from ..errors import Cancelled, NeonBranchError
+from .clone import certificate
 from .core import Core
 from .history import keep_history
 from .jobs import Jobs
@@ -71,7 +73,7 @@ class Keeper:
                 task()
             except Cancelled:
                 return
-            except (NeonBranchError, psycopg.Error, OSError):
+            except Exception:
                 log.exception("the keeper goes on after an error")
             # The nudge is for the ports; the chores have time.
             if tick == TICK:
@@ -87,11 +89,19 @@ class Keeper:
     def _lead_if_possible(self) -> None:
         if self._relay is not None or not self._lease.try_lead():
             return
-        self._relay = Relay(self._port_of)
+        self._relay = Relay(self._port_of, self._tls())
         self._serve_ports()
         self._lease.remove_stale_files()
         sweep(self._core)
         take_over_jobs(self._core, self._lease, self._jobs)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._core.binaries.has_openssl:
+            return None
+        folder = certificate(self._core.places)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.crt", folder / "server.key")
+        return context
 
     def _port_of(self, branch_id: str) -> int:
         running = wake(self._core, branch_id).running()

@@ -1,11 +1,20 @@
 """A branch's cluster from outside a job: waking it, putting it to sleep, and removing one for good."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
 from ..errors import Unreachable
 from .clone import remove
 from .cluster import Cluster
 from .core import Core
 from .problems import Problem
 from .store import BaseRow, ClusterRow, EndpointRow, SpareRow, now
+
+SESSION_ATTEMPTS = 5
 
 
 def wake(core: Core, branch_id: str) -> Cluster:
@@ -22,6 +31,21 @@ def wake(core: Core, branch_id: str) -> Cluster:
             continue  # a reset has put another cluster in its place
         return cluster
     raise Problem(503, f"the branch {branch_id} is being replaced over and over")
+
+
+@contextmanager
+def session(core: Core, branch_id: str, database: str = "postgres") -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A superuser's session on the branch, woken for it. A branch that goes to sleep at this very moment is woken again."""
+    for attempt in range(SESSION_ATTEMPTS):
+        try:
+            connection = wake(core, branch_id).connect(database)
+            break
+        except (psycopg.OperationalError, Unreachable):
+            if attempt == SESSION_ATTEMPTS - 1:
+                raise
+            time.sleep(0.02 * (attempt + 1))
+    with connection:
+        yield connection
 
 
 def _note_started(core: Core, branch_id: str) -> None:

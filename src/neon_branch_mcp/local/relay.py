@@ -5,8 +5,10 @@ untouched: TLS and SCRAM with channel binding are between the client and Postgre
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +20,9 @@ from ..errors import NeonBranchError
 
 log = logging.getLogger(__name__)
 HIGH_WATER = 1 << 20
+REFUSAL_TIMEOUT = 10.0
+SSL_REQUEST = (80877103).to_bytes(4, "big")
+GSS_REQUEST = (80877104).to_bytes(4, "big")
 
 
 @dataclass
@@ -36,6 +41,8 @@ class _Half(asyncio.Protocol):
         self.relay = relay
         self.transport: asyncio.Transport | None = None
         self.peer: _Half | None = None
+        self.held = b""
+        """What came before there was a peer: some Pythons (3.11.2) begin to read although reading is paused."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -47,8 +54,21 @@ class _Half(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        if self.peer is not None and self.peer.transport is not None:
+        if self.peer is None or self.peer.transport is None:
+            self.held += data
+        else:
             self.peer.transport.write(data)
+
+    def join(self, peer: "_Half") -> None:
+        """Let bytes pass between the two."""
+        self.peer, peer.peer = peer, self
+        for half, other in ((self, peer), (peer, self)):
+            assert half.transport is not None
+            assert other.transport is not None
+            if half.held:
+                other.transport.write(half.held)
+                half.held = b""
+            half.transport.resume_reading()
 
     def eof_received(self) -> bool:
         if self.peer is not None and self.peer.transport is not None and self.peer.transport.can_write_eof():
@@ -76,6 +96,7 @@ class _Front(_Half):
         super().__init__(relay)
         self._traffic = traffic
         self._task: asyncio.Task[None] | None = None
+        self._said: asyncio.Queue[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -92,23 +113,45 @@ class _Front(_Half):
         if self._task is not None:
             self._task.cancel()
 
+    def data_received(self, data: bytes) -> None:
+        if self._said is not None:
+            self._said.put_nowait(data)
+        else:
+            super().data_received(data)
+
     async def _join(self) -> None:
         assert self.transport is not None
         loop = asyncio.get_running_loop()
         try:
             back = await self.relay.connect(loop, self._traffic.branch_id)
         except NeonBranchError as exc:
-            self.transport.write(error_response(exc.message))
-            self.transport.close()
+            await self._refuse(loop, exc.message)
             return
-        self.peer, back.peer = back, self
         if self.transport.is_closing():
             assert back.transport is not None
             back.transport.close()
             return
-        assert back.transport is not None
-        back.transport.resume_reading()
+        self.join(back)
+
+    async def _refuse(self, loop: asyncio.AbstractEventLoop, message: str) -> None:
+        """Tell the client why in an error of Postgres'. libpq shows no error that comes before TLS, so TLS is spoken first."""
+        assert self.transport is not None
+        said = self._said = asyncio.Queue()
+        if self.held:
+            said.put_nowait(self.held)
         self.transport.resume_reading()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(REFUSAL_TIMEOUT):
+                while (code := (await said.get())[4:8]) in (SSL_REQUEST, GSS_REQUEST):
+                    if code == GSS_REQUEST or self.relay.tls is None:
+                        self.transport.write(b"N")
+                        continue
+                    self.transport.write(b"S")
+                    self.transport = await loop.start_tls(self.transport, self, self.relay.tls, server_side=True)
+                    assert self.transport is not None
+                self.transport.write(error_response(message))
+        if self.transport is not None:
+            self.transport.close()
 
 
 class _Back(_Half):
@@ -133,8 +176,10 @@ def error_response(message: str) -> bytes:
 class Relay:
     """Listens on the ports it is told of. `wake` blocks until the branch's cluster answers and gives its port on loopback."""
 
-    def __init__(self, wake: Callable[[str], int]) -> None:
+    def __init__(self, wake: Callable[[str], int], tls: ssl.SSLContext | None) -> None:
         self._wake = wake
+        self.tls = tls
+        """Only for telling a client why there is no server; connections themselves pass through untouched."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="relay-wake")

@@ -15,7 +15,7 @@ from . import access, ids
 from .core import Core, branch_in, endpoint_of
 from .history import Moment, base_for, check_not_ahead
 from .jobs import Jobs, schedule
-from .lifecycle import wake
+from .lifecycle import session, wake
 from .objects import ORG_ID
 from .ports import allocate_port
 from .problems import Problem, busy, not_found
@@ -356,13 +356,13 @@ class Service:
     def databases(self, project_id: str, branch_id: str) -> Sequence[access.FoundDatabase]:
         """The branch's databases. Wakes it, and waits for one that is still being made: clients ask right after creating it."""
         self._made(project_id, branch_id)
-        with wake(self.core, branch_id).connect() as conn:
+        with session(self.core, branch_id) as conn:
             return access.databases(conn)
 
     def create_database(self, project_id: str, branch_id: str, name: str, owner: str) -> access.FoundDatabase:
         """A database; ready when this returns."""
         self._check_idle(project_id, branch_id)
-        with wake(self.core, branch_id).connect() as conn:
+        with session(self.core, branch_id) as conn:
             if owner not in access.login_roles(conn):
                 raise not_found(f"role {owner}")
             if any(d.name == name for d in access.databases(conn)):
@@ -375,7 +375,7 @@ class Service:
         branch = self._made(project_id, branch_id)
         with self._store.read() as tx:
             known = {r.name: r for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
-        with wake(self.core, branch_id).connect() as conn:
+        with session(self.core, branch_id) as conn:
             found = access.login_roles(conn)
         unknown = RoleRow(branch_id, "", None, branch.created_at, branch.updated_at)
         return [known.get(n) or RoleRow(branch_id, n, None, unknown.created_at, unknown.updated_at) for n in found]
@@ -391,7 +391,7 @@ class Service:
         """A login with a new password; ready when this returns."""
         self._check_idle(project_id, branch_id)
         role = RoleRow(branch_id, name, ids.password(), now(), now())
-        with wake(self.core, branch_id).connect() as conn:
+        with session(self.core, branch_id) as conn:
             if name in access.login_roles(conn):
                 raise Problem(409, f"role {name} already exists")
             access.create_role(conn, name, str(role.password))

@@ -15,7 +15,7 @@ from .cluster import Cluster
 from .core import Core, branch_in, endpoint_of
 from .history import Moment, base_for, recover
 from .jobs import Job, Work
-from .lifecycle import discard, discard_of_job, suspend, wake
+from .lifecycle import discard, discard_of_job, session, suspend, wake
 from .ports import is_served
 from .problems import Problem
 from .sample import shop_sql
@@ -299,7 +299,7 @@ def apply_password(job: Job) -> None:
     """Set a role's new password, then remember it; its sessions end, as with Neon."""
     core, payload = job.core, job.row.payload
     branch_id, name, password = str(job.row.branch_id), str(payload["role"]), str(payload["password"])
-    with job.step("apply_config"), wake(core, branch_id).connect() as conn:
+    with job.step("apply_config"), session(core, branch_id) as conn:
         access.set_password(conn, name, password)
         with core.store.write() as tx:
             known = tx.one(RoleRow, "branch_id = ? AND name = ?", branch_id, name)
