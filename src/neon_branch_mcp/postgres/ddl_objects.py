@@ -203,7 +203,7 @@ def create_domain(domain: Domain) -> str:
         text += f" COLLATE {domain.collation}"
     if domain.default is not None:
         text += f" DEFAULT {domain.default}"
-    if domain.not_null:
+    if domain.not_null and not any(c.kind == "not null" for c in domain.constraints):
         text += " NOT NULL"
     for c in domain.constraints:
         if not c.definition.endswith("NOT VALID"):

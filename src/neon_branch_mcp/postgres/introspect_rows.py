@@ -221,7 +221,7 @@ def _said_by_column(c: Constraint, table: str) -> bool:
     if c.kind != "not null":
         return False
     plain = c.definition.startswith("NOT NULL") and not c.definition.endswith(("NO INHERIT", "NOT VALID"))
-    return plain and not c.comment and (not c.columns or c.name == f"{table}_{c.columns[0]}_not_null")
+    return plain and not c.comment and c.name == "_".join((table, *c.columns, "not_null"))
 
 
 def indexes(found: Iterable[Row], relations: Iterable[Row]) -> dict[int, tuple[Index, ...]]:
@@ -400,8 +400,7 @@ def types(found: Iterable[Row], parts: Parts) -> Types:
             made[kind].append(Range(definition=range_, **common))
         else:
             domain = Domain(type=base, not_null=not_null, default=default, collation=collation or "", **common)
-            checks = tuple(c for c in parts.constraints.get(oid, ()) if c.kind == "check")
-            made[kind].append(replace(domain, constraints=checks))
+            made[kind].append(replace(domain, constraints=parts.constraints.get(oid, ())))
     return Types(*(tuple(made[k]) for k in "edcr"))
 
 

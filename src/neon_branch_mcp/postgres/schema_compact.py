@@ -434,7 +434,7 @@ def _domain(domain: Domain) -> str:
         text += " not null"
     if domain.default is not None:
         text += f" default {domain.default}"
-    for c in domain.constraints:
+    for c in (c for c in domain.constraints if c.kind == "check"):
         named = "" if c.name == f"{domain.name}_check" else f"constraint {quote(c.name)} "
         text += f" {named}{without_double_parentheses(c.definition)}"
     return text

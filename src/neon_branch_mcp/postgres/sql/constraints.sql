@@ -25,7 +25,7 @@ select
   x.indisreplident and c.contype <> 'f',
   x.indisprimary and c.contype = 'f' as ref_primary,
   rn.nspname as table_schema,
-  r.relname as table_name
+  coalesce(r.relname, (select t.typname from pg_type t where t.oid = c.contypid)) as table_name
 from pg_constraint c
 left join pg_class r on r.oid = c.conrelid
 left join pg_namespace rn on rn.oid = r.relnamespace
