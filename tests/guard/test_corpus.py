@@ -1,7 +1,5 @@
-"""Honest reads run: at most one in a hundred is refused, and the guard takes next to no time over them."""
+"""Honest reads run: at most one in a hundred is refused. What the guard takes for them is in tools/bench."""
 
-import statistics
-import time
 from functools import partial
 
 import pytest
@@ -55,19 +53,3 @@ async def test_honest_reads_run(shop_uri: str, make_client: MakeClient) -> None:
             failed.append(f"{text}: {exc.render()}")
     assert len(refused) <= len(texts) // 100, refused
     assert failed == []
-
-
-async def test_the_guard_takes_little_time(shop_uri: str, make_client: MakeClient) -> None:
-    client = await make_client(shop_uri)
-    await client("SELECT 1")
-    spent: list[float] = []
-    for text in queries()[::3]:
-        begin = time.perf_counter()
-        try:
-            await vet(client, text)
-        except Refused:
-            continue
-        finally:
-            spent.append(time.perf_counter() - begin)
-    # The promise is 1 ms and 10 ms on a machine of its own (tools/bench); here other tests run beside it.
-    assert statistics.median(spent) < 0.01

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import calls, start
+from tests.guard.corpus import queries
+
+from . import calls, databases, guarding, start
 from .measure import Figure
 from .report import print_table, write_chart, write_json
 
@@ -19,6 +21,13 @@ PARTS: dict[str, Part] = {
     "memory": lambda d, quick: start.memory(d),
     "calls": lambda d, quick: calls.warm_calls(d, 100 if quick else 400),
     "big": lambda d, quick: calls.big_table(d, 1_000_000 if quick else 10_000_000, 5 if quick else 15),
+    "guard": lambda d, quick: guarding.guard_time(queries(), databases.catalogue(d), 1 if quick else 5),
+    "describe": lambda d, quick: [
+        *databases.describe(d, 100, 5 if quick else 15),
+        *([] if quick else databases.describe(d, 10_000, 3)),
+    ],
+    "migrate": lambda d, quick: databases.migrate(d, 5 if quick else 15),
+    "clone": lambda d, quick: databases.clone(d, 5 if quick else 15),
     "tokens": lambda d, quick: calls.tokens(d),
 }
 
