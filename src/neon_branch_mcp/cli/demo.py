@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +13,14 @@ import typer
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp_types import TextContent
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 from ..local.places import destroy
-from .journey import BRANCH, MIGRATION, WRONG_MIGRATION
+from .journey import BRANCH, CHECK, MIGRATION, WRONG_MIGRATION
 from .options import DataDir
 
 CONNECT = """\
@@ -62,9 +64,7 @@ class Player:
     console: Console
     steps: int = field(default=0)
 
-    async def call(
-        self, title: str, tool: str, *, fails: bool = False, show: str | None = None, **arguments: Any
-    ) -> Any:
+    async def call(self, title: str, tool: str, *, fails: bool = False, **arguments: Any) -> Any:
         """Call `tool`; `fails` says that it must be refused. Returns its structured result (None for a failure)."""
         self.steps += 1
         result = await self.client.call_tool(tool, arguments)
@@ -72,10 +72,13 @@ class Player:
         structured = result.structured_content
         body: list[Any] = [_call_line(tool, arguments)]
         if "sql" in arguments:
-            body.append(Syntax(str(arguments["sql"]).strip(), "postgresql", background_color="default", word_wrap=True))
+            body.append(_sql(arguments["sql"]))
+        for check in arguments.get("checks", ()):
+            body += [Text(check["name"]), _sql(check["base_sql"]), _sql(check["branch_sql"])]
         body.append(Text())
-        body.append(Text(text, style="yellow") if result.is_error else _shown(structured, show))
-        mark = "[red]refused, as it should be[/]" if result.is_error else "[green]ok[/]"
+        body.append(Text(text, style="yellow") if result.is_error else _shown(structured, text))
+        ended = "refused" if text.startswith("[refused]") else "failed"
+        mark = f"[red]{ended}, as it should[/]" if result.is_error else "[green]ok[/]"
         self.console.print(
             Panel(
                 Group(*body), title=f"{self.steps}. {title}", subtitle=mark, title_align="left", subtitle_align="right"
@@ -86,17 +89,36 @@ class Player:
         return structured
 
 
+def _sql(text: str) -> Syntax:
+    return Syntax(text.strip(), "postgresql", background_color="default", word_wrap=True)
+
+
 def _call_line(tool: str, arguments: dict[str, Any]) -> Text:
     shown = ", ".join(f"{k}={json.dumps(v)}" for k, v in arguments.items() if k not in ("sql", "checks"))
     return Text.assemble((tool, "bold cyan"), f"({shown})")
 
 
-def _shown(structured: Any, show: str | None) -> Any:
-    if show is not None:
-        return Text(str(structured[show]))
-    return Syntax(
-        json.dumps(structured, indent=1, ensure_ascii=False), "json", background_color="default", word_wrap=True
-    )
+def _shown(structured: Any, text: str) -> RenderableType:
+    """Rows as a table, a report as it stands, other results as names and values."""
+    if "rows" in structured:
+        table = Table(*(column["name"] for column in structured["columns"]))
+        for row in structured["rows"]:
+            table.add_row(*("NULL" if cell is None else str(cell) for cell in row))
+        return table
+    if not text.startswith("{"):
+        return Text(text)
+    grid = Table.grid(padding=(0, 2))
+    for name, value in _flat(structured):
+        grid.add_row(Text(name, style="dim"), Text(value))
+    return grid
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, f"{prefix}{name}.")
+        elif inner is not None:
+            yield prefix + name, ", ".join(map(str, inner)) if isinstance(inner, list) else str(inner)
 
 
 async def _play(console: Console, folder: Path) -> None:
@@ -114,11 +136,11 @@ async def _play(console: Console, folder: Path) -> None:
 
 async def _journey(player: Player) -> None:
     call = player.call
-    before = await call("What the default branch looks like", "describe_schema", show="schema", objects=["users"])
+    before = await call("What the default branch looks like", "describe_schema", objects=["users"])
     await call("An agent tries to drop a table on the default branch", "run_sql", fails=True, sql="DROP TABLE users")
     made = await call("It makes a branch instead", "create_branch", name=BRANCH)
     branch = made["branch"]["name"]
-    await call("It looks at the schema there", "describe_schema", show="schema", branch=branch)
+    await call("It looks at the schema there", "describe_schema", branch=branch)
     await call(
         "Its first migration has a mistake, and fails harmlessly",
         "apply_migration",
@@ -134,7 +156,15 @@ async def _journey(player: Player) -> None:
         sql=MIGRATION,
         branch=branch,
     )
-    await call("The new schema", "describe_schema", show="schema", branch=branch, objects=["users", "user_addresses"])
+    await call("What is different from the default branch", "compare_schema", branch=branch)
+    proof = await call(
+        "Proof that every record survived, with one check for the data that moved",
+        "verify_migration",
+        branch=branch,
+        checks=[CHECK],
+    )
+    if proof["verdict"] != "preserved":
+        raise DemoFailed(f"the verdict is {proof['verdict']}")
     counts = await call(
         "Every address is there",
         "query",
@@ -148,8 +178,8 @@ async def _journey(player: Player) -> None:
     )
     if counts["rows"] != base["rows"]:
         raise DemoFailed(f"the branch has {counts['rows']}, the default branch {base['rows']}")
-    after = await call("And so is its schema", "describe_schema", show="schema", objects=["users"])
+    after = await call("And so is its schema", "describe_schema", objects=["users"])
     if after["schema"] != before["schema"]:
         raise DemoFailed("the default branch's schema changed")
-    await call("A connection string for the app's tests", "get_connection_string", show="uri", branch=branch)
+    await call("A connection string for the app's tests", "get_connection_string", branch=branch)
     await call("After the pull request, the branch is deleted", "delete_branch", branch=branch)
