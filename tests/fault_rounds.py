@@ -59,12 +59,17 @@ async def api_rounds(plane: LocalPlane, rounds: int) -> dict[str, Any]:
     return {"rounds": rounds, "ends": ends, "lost_or_doubled": len(bad), "slowest_s": round(slowest, 1)}
 
 
-def random_plan(chance: random.Random) -> Plan:
-    """Half of the connections are good."""
-    if chance.random() < 0.5:
+def random_plan(chance: random.Random, whole: dict[str, int]) -> Plan:
+    """One connection in three is good. The others fail at some byte; half of them late, when the statement is on its way.
+
+    `whole`: the bytes that each side sends over a connection with one statement.
+    """
+    if chance.random() < 0.33:
         return Plan()
-    way = cast(Way, chance.choice(["cut", "cut", "reset", "reset", "stall", "refuse"]))
-    return Plan(way, chance.choice(SIDES), after=chance.randrange(0, 9_000), lose_last=chance.random() < 0.5)
+    side = chance.choice(SIDES)
+    way = cast(Way, chance.choice(["cut", "cut", "reset", "reset", "refuse", "stall"]))
+    first = 0.75 if chance.random() < 0.7 else 0.0
+    return Plan(way, side, after=round(whole[side] * chance.uniform(first, 1.05)), lose_last=chance.random() < 0.5)
 
 
 async def postgres_rounds(uri: str, rounds: int, seed: int) -> dict[str, Any]:
@@ -75,7 +80,8 @@ async def postgres_rounds(uri: str, rounds: int, seed: int) -> dict[str, Any]:
     slowest = 0.0
     async with bench(uri, connect_timeout=3, read_timeout=1, statement_timeout=2) as found:
         await found.run("CREATE TABLE marks (mark int)")
-        found.proxy.plan = lambda _: random_plan(chance)
+        whole = dict(found.proxy.last)
+        found.proxy.plan = lambda _: random_plan(chance, whole)
         confirmed: set[int] = set()
         for number in range(rounds):
             began = time.monotonic()
@@ -87,6 +93,8 @@ async def postgres_rounds(uri: str, rounds: int, seed: int) -> dict[str, Any]:
                 end = await _read(found, number)
             slowest = max(slowest, time.monotonic() - began)
             ends[end] += 1
+            if number % 5 == 0:
+                found.proxy.hit(cast(Way, chance.choice(["cut", "reset"])))  # kept connections die, too
             if end.startswith("wrong"):
                 wrong.append(f"round {number}: {end}")
                 say(wrong[-1])

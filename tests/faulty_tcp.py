@@ -33,6 +33,8 @@ class FaultyProxy:
     plan: Callable[[int], Plan] = lambda _: Plan()
     open: set[asyncio.StreamWriter] = field(default_factory=set)
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
+    last: dict[str, int] = field(default_factory=dict)
+    """Bytes that each side of the newest connection has sent."""
 
     def uri(self, uri: str) -> str:
         """`uri` through this proxy."""
@@ -98,11 +100,13 @@ async def _relay(
         return
     upstream_reader, upstream_writer = await asyncio.open_connection(host, port)
     ends = {writer, upstream_writer}
+    sent: dict[str, int] = {}
+    proxy.last = sent
     proxy.open |= ends
     try:
         flows = [
-            asyncio.create_task(_flow(proxy, plan, "client", reader, upstream_writer, writer)),
-            asyncio.create_task(_flow(proxy, plan, "server", upstream_reader, writer, writer)),
+            asyncio.create_task(_flow(proxy, plan, "client", reader, upstream_writer, writer, sent)),
+            asyncio.create_task(_flow(proxy, plan, "server", upstream_reader, writer, writer, sent)),
         ]
         try:
             await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
@@ -123,10 +127,11 @@ async def _flow(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     caller: asyncio.StreamWriter,
+    sent: dict[str, int],
 ) -> None:
     seen = 0
     while data := await reader.read(65_536):
-        seen += len(data)
+        sent[side] = seen = seen + len(data)
         if proxy.stalled.is_set():
             await asyncio.sleep(3600)
         if plan.way is not None and plan.side == side and seen >= plan.after:

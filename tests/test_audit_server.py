@@ -19,6 +19,7 @@ from mcp import Client
 
 from neon_branch_mcp import audit_chain
 from neon_branch_mcp.app import Caller, open_app
+from neon_branch_mcp.audit import LogFile
 from neon_branch_mcp.config import Config
 from neon_branch_mcp.local.store import RoleRow
 from neon_branch_mcp.server import build_server, session_caller
@@ -74,6 +75,27 @@ def test_people_read_back_what_was_done_and_what_was_refused(places: dict[str, s
     first = next(r for r in records(places[AUDIT]) if r.get("tool") == "run_sql")
     assert first["client"].startswith("raw")
     assert (first["decision"], first["branch"], first["project"][:1].isalpha()) == ("refused", "main", True)
+
+
+def test_calls_are_shown_as_they_happen(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = LogFile(path, 2_000)
+    line = [sys.executable, "-m", "neon_branch_mcp", "audit", "--follow", "--refused"]
+    env = clean_env(**{AUDIT: str(path), "PYTHONUNBUFFERED": "1"})
+    with subprocess.Popen(line, env=env, stdout=subprocess.PIPE, text=True) as follower:
+        try:
+            assert follower.stdout is not None
+            assert "Nothing is on record" in follower.stdout.readline()
+            for number in range(20):
+                sql = f"DROP TABLE t{number} \x1b[2J"
+                entry = {"event": "call", "tool": "run_sql", "branch": "main", "sql": sql, "rule": "kind"}
+                log.append({**entry, "result": "refused" if number % 2 else "ok"}, durable=False)
+            shown = [follower.stdout.readline() for _ in range(10)]
+        finally:
+            follower.kill()
+    assert [text.rpartition("TABLE t")[2].split()[0] for text in shown] == [str(n) for n in range(1, 20, 2)]
+    assert "\x1b[2J" not in "".join(shown)
+    assert len(audit_chain.files(path)) > 1, "it followed through rotated files"
 
 
 def test_verify_tells_people_what_was_changed(tmp_path: Path, places: dict[str, str]) -> None:

@@ -61,7 +61,8 @@ class Bench:
     async def seen(self, sql: str) -> list[tuple[Any, ...]]:
         """What another session sees, past the proxy."""
         async with await psycopg.AsyncConnection.connect(self.direct, autocommit=True) as conn:
-            return await (await conn.execute(sql.encode())).fetchall()
+            found = await conn.execute(sql.encode())
+            return await found.fetchall() if found.description else []
 
     async def running(self, fragment: str, count: int = 1) -> None:
         """Returns once so many sessions are busy with a statement like that."""
@@ -260,6 +261,26 @@ async def test_a_branch_with_no_free_session_says_so(database_uri: str) -> None:
             await found.run("SELECT 1")
         await held.aclose()
         assert (await found.run("SELECT 1")).rows == [[1]]
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_full_server_is_waited_for_and_then_told(database_uri: str, leaves: bool) -> None:
+    async with bench(database_uri, connect_timeout=3) as found, AsyncExitStack() as held:
+        await found.seen(f"ALTER DATABASE {found.uri.rpartition('/')[2].partition('?')[0]} CONNECTION LIMIT 1")
+        holder = await psycopg.AsyncConnection.connect(found.direct)
+        held.push_async_callback(holder.close)
+
+        async def leave() -> None:
+            await asyncio.sleep(1)
+            await holder.close()
+
+        async with anyio.create_task_group() as group:
+            if leaves:
+                group.start_soon(leave)
+                assert (await found.run("SELECT 1")).rows == [[1]]
+            else:
+                with pytest.raises(LimitExceeded, match="too many connections"):
+                    await found.run("SELECT 1")
 
 
 async def test_an_sql_error_keeps_the_connection_and_its_session_is_clean(database_uri: str) -> None:

@@ -98,9 +98,13 @@ class Sessions:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        for kept in [idle for group in self._idle.values() for idle in group]:
-            await kept.conn.close()
+        await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        kept = [idle.conn for group in self._idle.values() for idle in group]
         self._idle.clear()
+        for conn in kept:
+            await conn.close()
 
     @asynccontextmanager
     async def _slot(self, branch_id: str) -> AsyncIterator[None]:
@@ -138,6 +142,8 @@ class Sessions:
                 error = translate(exc)
                 if not _may_come(error) or loop.time() + pause > until:
                     raise error from exc
+                if isinstance(error, LimitExceeded):
+                    await self._close_idle()  # the server is full, in part of what we keep
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, LONGEST_PAUSE)
 
