@@ -103,6 +103,13 @@ class FunctionCatalogue:
     foreign: frozenset[str] = frozenset()
 
 
+_GAP = r"(?:\s|--[^\n]*\n|/\*.*?\*/)+"
+_BEYOND_STATEMENT = re.compile(
+    rf"(?is)\b((?:create|alter){_GAP}(?:subscription|server|user{_GAP}mapping|foreign{_GAP}table)|drop{_GAP}subscription"
+    rf"|import{_GAP}foreign{_GAP}schema)\b"
+)
+
+
 @dataclass(frozen=True)
 class Harm:
     """Why a call is not harmless, in words that end the sentence «this statement …»."""
@@ -124,6 +131,12 @@ def outside_in_text(sql: str) -> str | None:
 def beyond_in_text(sql: str) -> str | None:
     """The first function that reaches another server, called anywhere in the text: strings, comments and bodies included."""
     return _followed_by_parenthesis(sql, BEYOND_PATTERN, but=frozenset())
+
+
+def beyond_statement_in_text(sql: str) -> str | None:
+    """A statement that makes or changes a connection to another server, anywhere in the text: bodies of DO and functions included."""
+    match = _BEYOND_STATEMENT.search(sql)
+    return " ".join(match[1].upper().split()) if match else None
 
 
 def _followed_by_parenthesis(sql: str, pattern: re.Pattern[str], *, but: frozenset[str]) -> str | None:
@@ -191,7 +204,7 @@ def judge_symbols(operators: Collection[str], names: Collection[str], catalogue:
     for symbol in sorted(catalogue.operators.intersection(operators)):
         return Harm("operator", f"uses the operator {symbol}, which in this database calls a VOLATILE function")
     for name in sorted(catalogue.types.intersection(names)):
-        return Harm("type", f"names the type {name}, whose check or cast calls a VOLATILE function in this database")
+        return Harm("type", f"uses {name}: a check or a cast of that type calls a VOLATILE function in this database")
     for name in sorted(catalogue.foreign.intersection(names)):
         return Harm("foreign", f"reads {name}, whose rows come from another server, outside this transaction")
     return None
@@ -218,6 +231,8 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
             )
         if key == "Function Name":
             calls.add(value)
+        if key == "Relation Name":
+            names.add(value)
         if key in _NAME_KEYS:
             continue
         try:

@@ -170,19 +170,20 @@ def _dollar(sql: str, start: int) -> Token:
 def statements(found: Sequence[Token]) -> list[Sequence[Token]]:
     """The tokens of each statement; empty ones (`;;`) are left out.
 
-    Semicolons inside parentheses (CREATE RULE) and inside the BEGIN ATOMIC body of a function do not end a statement.
+    In a CREATE, semicolons inside parentheses (rules) and inside BEGIN ATOMIC … END (functions) do not end the statement; anywhere
+    else every semicolon does.
     """
     out: list[Sequence[Token]] = []
     start = depth = blocks = 0
     for i, token in enumerate(found):
-        if token.kind is Kind.OTHER:
+        if token.is_char(";") and not (found[start].is_word("create") and (depth > 0 or blocks > 0)):
+            if i > start:
+                out.append(found[start:i])
+            start, depth, blocks = i + 1, 0, 0
+        elif token.kind is Kind.OTHER:
             depth += (token.text in "([") - (token.text in ")]")
         elif token.kind is Kind.WORD:
             blocks += _block_step(token, found[i + 1] if i + 1 < len(found) else None, inside=blocks > 0)
-        if token.is_char(";") and depth <= 0 and blocks <= 0:
-            if i > start:
-                out.append(found[start:i])
-            start = i + 1
     if start < len(found):
         out.append(found[start:])
     return out

@@ -3,6 +3,7 @@
 The only maker of VettedSql, and the executor runs nothing else.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ from ..config import PolicyConfig
 from ..errors import Refused
 from ..models import Access, Branch
 from .functions import FunctionCatalogue, Harm, judge_calls, judge_plan, judge_symbols
-from .statements import Report
+from .statements import Report, holds_code
 
 Intent = Literal["query", "run_sql", "explain", "explain_analyze"]
 Channel = Literal["cursor", "exec", "any"]
@@ -49,6 +50,7 @@ class VettedSql:
 
     `prefix` is what we put before the caller's own text (EXPLAIN and its options). `body` is where, in the text, the statement begins
     that EXPLAIN (VERBOSE) can show before it runs; None when there is nothing to show. `rollback`: whatever it does is undone.
+    `logins` are the roles whose login it changes.
     """
 
     text: str
@@ -64,7 +66,7 @@ class VettedSql:
     rollback: bool = False
     statements: int = 1
     changes_schema: bool = False
-    warnings: tuple[str, ...] = ()
+    logins: tuple[str, ...] = ()
     catalogue: FunctionCatalogue | None = None
     layers: Layers = ALL_LAYERS
     maker: object = field(default=None, repr=False, compare=False)
@@ -307,7 +309,7 @@ def _decide_write(
             rollback=intent == "explain_analyze",
             statements=report.count,
             changes_schema=not DATA_ONLY.issuperset(report.heads),
-            warnings=report.warnings,
+            logins=report.logins,
             catalogue=catalogue,
             layers=layers,
             maker=_MAKER,
@@ -332,9 +334,11 @@ def _beyond(sql: str, report: Report, catalogue: FunctionCatalogue | None, elsew
         if endpoint and endpoint.lower() in folded:
             return Harm("reach-beyond", f"names {endpoint}, an endpoint of another branch")
     if catalogue is not None:
-        for relation in sorted(catalogue.foreign):
-            if relation.lower() in folded:
-                return Harm("reach-beyond", f"names {relation}, whose rows live on another server")
+        words = set(report.names)
+        if any(map(holds_code, report.heads)):
+            words.update(re.findall(r"\w+", folded))
+        for relation in sorted(catalogue.foreign & words):
+            return Harm("reach-beyond", f"names {relation}, whose rows live on another server")
     return None
 
 

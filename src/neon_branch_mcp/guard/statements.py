@@ -7,11 +7,11 @@ What is not understood is never called a read.
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from . import lexer
-from .functions import beyond_in_text, outside_in_text
+from .functions import beyond_in_text, beyond_statement_in_text, outside_in_text
 from .lexer import Kind, LexError, Token
 from .statements_spelling import simplified
 
@@ -49,7 +49,7 @@ class Report:
     outside: str | None = None
     beyond: str | None = None
     beyond_statement: str | None = None
-    warnings: tuple[str, ...] = field(default=())
+    logins: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For the pipe."""
@@ -105,7 +105,8 @@ def inspect(sql: str, mode: Mode, parse: Parse) -> Report:
         "names": tuple(sorted({t.text for t in found if t.kind in (Kind.WORD, Kind.QUOTED)})),
         "outside": outside_in_text(sql),
         "beyond": beyond_in_text(_unescaped(sql)),
-        "beyond_statement": next(filter(None, map(beyond_branch, parts)), None),
+        "beyond_statement": _beyond_statement(sql, parts),
+        "logins": tuple(sorted(set(filter(None, map(_login_changed, parts))))),
     }
     if not parts:
         return Report("bad", "text", "there is no statement in it", **facts)
@@ -285,6 +286,26 @@ def head_of(part: Sequence[Token]) -> str:
 _OBJECTS_TEXT = """TABLE INDEX VIEW FUNCTION PROCEDURE ROLE USER DATABASE SCHEMA SEQUENCE TYPE DOMAIN TRIGGER RULE POLICY EXTENSION SERVER
     SUBSCRIPTION PUBLICATION AGGREGATE OPERATOR CAST COLLATION LANGUAGE TRANSACTION OWNED SESSION ON STATISTICS SYSTEM GROUP"""
 _OBJECTS = frozenset(_OBJECTS_TEXT.split())
+
+
+def _beyond_statement(sql: str, parts: Sequence[Sequence[Token]]) -> str | None:
+    found = next(filter(None, map(beyond_branch, parts)), None)
+    if found is None and any(holds_code(head_of(part)) for part in parts):
+        return beyond_statement_in_text(_unescaped(sql))
+    return found
+
+
+def holds_code(head: str) -> bool:
+    """A statement whose strings may be run as SQL: DO, CREATE FUNCTION and the like."""
+    return head == "DO" or head.startswith("CREATE")
+
+
+def _login_changed(part: Sequence[Token]) -> str | None:
+    """The role whose login ALTER ROLE changes: password, name, right to log in."""
+    words = [t.text for t in part if t.kind in (Kind.WORD, Kind.QUOTED)]
+    if len(words) < 4 or words[0] != "alter" or words[1] not in ("role", "user"):
+        return None
+    return words[2] if {"password", "rename", "nologin", "valid"}.intersection(words[3:]) else None
 
 
 def beyond_branch(part: Sequence[Token]) -> str | None:

@@ -117,6 +117,7 @@ class _Worker:
         """A worker that has answered once."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing is imported from the working directory, which an agent may write
             "-m",
             f"{__package__}.statements_worker",
             stdin=asyncio.subprocess.PIPE,

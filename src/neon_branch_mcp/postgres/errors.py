@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 # SQLSTATE (or its class, two characters) → our class. All others are the statement's own fault: SqlError.
 STATES: Mapping[str, type[NeonBranchError]] = {
     "08": Unreachable,  # connection exception
+    "08P01": SqlError,  # protocol violation: more parameters than the statement has
     "28": AuthError,  # invalid authorization specification
     "3D": NotFound,  # the database does not exist
     "53": LimitExceeded,  # insufficient resources: connections, disk (Neon's size limit), memory
@@ -77,7 +78,7 @@ def translate(
         if isinstance(exc, pg.QueryCanceled):
             return Cancelled(f"The statement was stopped: {message}. It was rolled back.")
     kind = STATES.get(exc.sqlstate) or STATES.get(exc.sqlstate[:2])
-    if kind is None:
+    if kind is None or kind is SqlError:
         return SqlError(message, fields_of(exc, sql=sql, statement_index=statement_index, prefix=prefix))
     detail = f" {exc.diag.message_detail}" if exc.diag.message_detail else ""
     return _of_connection(kind, f"{message} (SQLSTATE {exc.sqlstate}).{detail}")

@@ -210,6 +210,7 @@ class Executor:
         await call.choose_types(wire)
         if call.reading:
             return await self._read(wire, target, call)
+        call.warn_of_lockout(wire.user)
         try:
             return await self._write(wire, call)
         finally:
@@ -355,6 +356,14 @@ class _Call(Try):
         if len(self._notices) < MAX_NOTICES:
             self._notices.append(f"{diagnostic.severity}: {diagnostic.message_primary}")
 
+    def warn_of_lockout(self, user: str) -> None:
+        """Say so when the text changes the login that this server itself uses on the branch."""
+        if {user, "current_user", "session_user", "current_role"}.intersection(self.vetted.logins):
+            self._notices.append(
+                f"WARNING: this changes the login of {user}, with which this server works here. If it can no longer log in, "
+                "reset_branch, or a password reset by Neon's API or console, lets it in again."
+            )
+
     async def choose_types(self, wire: Wire) -> None:
         """Leave the types of the parameters to the statement; where it does not decide them, give those of the JSON values."""
         if not self._values:
@@ -448,7 +457,7 @@ class _Call(Try):
             truncated=self._sink.full,
             note=self._sink.note(),
             statements=statements,
-            warnings=(*self.vetted.warnings, *self._notices),
+            warnings=tuple(self._notices),
         )
 
 

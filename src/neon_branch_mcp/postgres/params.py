@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import SqlError, SqlFields
+
 UNTYPED = 0
 # The statement gives a parameter no type, or two: indeterminate, ambiguous, undefined function, datatype mismatch.
 UNDECIDED_STATES = frozenset({"42P18", "42P08", "42725", "42883", "42804"})
@@ -18,7 +20,18 @@ _ARRAY_OF = {_BOOL: 1000, _INT8: 1016, _TEXT: 1009, _FLOAT8: 1022, _NUMERIC: 123
 def encode(value: Any) -> bytes | None:
     """A value as Postgres reads it from text: objects as JSON, lists as arrays (`{1,2}`)."""
     text = _text(value)
-    return None if text is None else text.encode()
+    if text is None:
+        return None
+    if "\0" in text:
+        raise SqlError(
+            "A parameter holds a NUL character, which Postgres has no text for.", SqlFields(sqlstate="22021")
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise SqlError(
+            "A parameter holds half of a surrogate pair: it is no text.", SqlFields(sqlstate="22021")
+        ) from None
 
 
 def _text(value: Any) -> str | None:

@@ -37,6 +37,11 @@ class Wire:
         """The transaction's state, as the server last said."""
         return pq.TransactionStatus(self._pgconn.transaction_status)
 
+    @property
+    def user(self) -> str:
+        """The role that is logged in."""
+        return self._pgconn.user.decode()
+
     async def extended(
         self, sql: str, params: Sequence[bytes | None] = (), types: Sequence[int] = ()
     ) -> pq.abc.PGresult:

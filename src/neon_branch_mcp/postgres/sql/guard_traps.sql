@@ -11,10 +11,17 @@ JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalo
 JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
 WHERE f.provolatile = 'v'
 UNION
-SELECT 'type', t.typname::text
+-- Both the type and the tables that have a column of it: a cast of a column need not name its type, and EXPLAIN does not show it.
+SELECT 'type', x.name
 FROM pg_catalog.pg_cast c
 JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
-JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget)
+JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget) AND t.oid >= 16384
+CROSS JOIN LATERAL (
+    SELECT t.typname::text AS name
+    UNION
+    SELECT r.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
+    WHERE a.atttypid IN (t.oid, t.typarray) AND r.relkind <> 'c'
+) AS x
 WHERE c.oid >= 16384 AND f.provolatile = 'v'
 UNION
 SELECT 'foreign', c.relname::text
