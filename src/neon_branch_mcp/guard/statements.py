@@ -148,7 +148,7 @@ def _classify(sql: str, part: Sequence[Token], parse: Parse | None) -> tuple[Sta
     if part[0].is_word("show"):
         return _show(part)
     if not first.is_word(*READ_STARTS):
-        return "other", TreeVerdict(f"this is a statement of the kind {head_of(part)}"), 0
+        return "other", TreeVerdict(f"this is {_a(head_of(part))}"), 0
     kind, verdict = _read(sql, part, parse)
     return kind, verdict, part[0].start
 
@@ -215,8 +215,12 @@ def _explain(sql: str, part: Sequence[Token], parse: Parse | None) -> tuple[Stat
     if head.is_word(*DML_STARTS) and not analyze:
         return "explain", TreeVerdict(), body
     if analyze:
-        return "other", TreeVerdict(f"EXPLAIN ANALYZE runs what it explains, and this is a {head_of(rest)}"), body
-    return "other", TreeVerdict(f"this is an EXPLAIN of {head_of(rest)}"), body
+        return "other", TreeVerdict(f"EXPLAIN ANALYZE runs what it explains, and this is {_a(head_of(rest))}"), body
+    return "other", TreeVerdict(f"this is an EXPLAIN of {_a(head_of(rest))}"), body
+
+
+def _a(head: str) -> str:
+    return f"an {head}" if head[:1] in "AEIOU" else f"a {head}"
 
 
 def _prefixed(verdict: TreeVerdict, words: str) -> TreeVerdict:

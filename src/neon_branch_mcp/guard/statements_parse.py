@@ -49,7 +49,7 @@ def judge(root: exp.Expr) -> TreeVerdict:
     for node in root.walk():
         if isinstance(node, FORBIDDEN):
             return _reason(node)
-        if isinstance(node, exp.CTE) and not isinstance(node.this, ROOTS):
+        if isinstance(node, exp.CTE) and not isinstance(node.this, (*ROOTS, *FORBIDDEN)):
             return TreeVerdict(f"WITH contains something that is not a read ({type(node.this).__name__})")
     return TreeVerdict()
 

@@ -9,8 +9,7 @@ protocol does it. A connection serves one call and is closed.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -24,24 +23,18 @@ from ..errors import AuthError, ConfigError, Refused, SqlError, TimedOut, Unknow
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from ..tracing import span
-from . import params as parameters
+from .call import Call, Try, roll_back
 from .catalogue import read_catalogue, read_stamp
-from .errors import translate, translating
-from .rows import Column, RowSet, RowSink, type_name
+from .errors import translating
+from .rows import RowSet, RowSink
 from .sessions import Connection, Sessions
 from .target import Target
 from .waiting import uninterrupted
-from .wire import Wire, is_partial
+from .wire import Wire
 
 T = TypeVar("T")
-A = TypeVar("A", bound="Try")
-CURSOR = "nbm"
-PREFLIGHT = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
-DECLARE = f"DECLARE {CURSOR} NO SCROLL CURSOR FOR "
-CHUNK = 100
-FIRST_FETCH = 20  # rows whose size is not known yet are asked for in small numbers
+A = TypeVar("A", bound=Try)
 CATALOGUES = 64
-MAX_NOTICES = 20
 GRACE = 5.0
 CANCELLING = 12.0
 """Seconds that psycopg may take to cancel a statement in a server that does not answer."""
@@ -82,7 +75,7 @@ class Executor:
         """
         cell = max_cell or self._config.max_cell
         sinks = (RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell) for _ in range(2))
-        first, second = (_Call(vetted, params, sink) for sink in sinks)
+        first, second = (Call(vetted, params, sink) for sink in sinks)
         facts = {
             "db.system.name": "postgresql",
             "db.operation.name": vetted.intent,
@@ -132,7 +125,7 @@ class Executor:
         self._catalogues.clear()
         await self.sessions.aclose()
 
-    async def _load(self, target: Target, attempt: "Try") -> FunctionCatalogue:
+    async def _load(self, target: Target, attempt: Try) -> FunctionCatalogue:
         login = self._login(target, purpose="read", read_only=True)
         with translating(), self._reader_named(target):
             async with self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse) as conn:
@@ -143,7 +136,7 @@ class Executor:
                     _, stamp = await read_stamp(wire)
                     return self._remember(target, await read_catalogue(wire, stamp))
                 finally:
-                    await _rollback(wire)
+                    await roll_back(wire)
 
     def _remember(self, target: Target, catalogue: FunctionCatalogue) -> FunctionCatalogue:
         self._catalogues[_key(target)] = catalogue
@@ -164,7 +157,7 @@ class Executor:
                     raise
         raise AssertionError("unreachable: the second attempt returns or raises")
 
-    def _in_time(self, attempt: "Try", work: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    def _in_time(self, attempt: Try, work: Awaitable[T]) -> Coroutine[Any, Any, T]:
         """Ends `work` where neither Postgres nor the network ends it, and before the caller's deadline can cut off the reason."""
         remaining = anyio.current_effective_deadline() - anyio.current_time()
         seconds = min(self._limit(attempt), max(remaining - CANCELLING, remaining / 2))
@@ -180,14 +173,14 @@ class Executor:
 
         return bounded()
 
-    def _limit(self, attempt: "Try") -> float:
+    def _limit(self, attempt: Try) -> float:
         """Seconds after which a server that enforces its own time-outs would have answered."""
         config = self._config
         if attempt.reading:
             return config.connect_timeout + 2 * config.read_timeout + GRACE
         return config.connect_timeout + config.statement_timeout * attempt.statements + GRACE
 
-    async def _run(self, target: Target, call: "_Call") -> RowSet:
+    async def _run(self, target: Target, call: Call) -> RowSet:
         vetted = call.vetted
         with translating(sql=vetted.text, prefix=len(vetted.prefix)), self._reader_named(target):
             async with self._connection(target, call) as conn:
@@ -198,7 +191,7 @@ class Executor:
                 finally:
                     conn.remove_notice_handler(call.hear)
 
-    def _connection(self, target: Target, call: "_Call") -> AbstractAsyncContextManager[Connection]:
+    def _connection(self, target: Target, call: Call) -> AbstractAsyncContextManager[Connection]:
         """A kept one only for what is READ ONLY and rolled back."""
         intent, branch_id = call.vetted.intent, target.branch_id
         if call.reading and call.vetted.layers.transaction:
@@ -206,7 +199,7 @@ class Executor:
             return self.sessions.reading(branch_id, login, owner=target.owner, reuse=call.reuse)
         return self.sessions.fresh(branch_id, self._login(target, purpose=intent, read_only=False))
 
-    async def _converse(self, wire: Wire, target: Target, call: "_Call") -> RowSet:
+    async def _converse(self, wire: Wire, target: Target, call: Call) -> RowSet:
         await call.choose_types(wire)
         if call.reading:
             return await self._read(wire, target, call)
@@ -217,7 +210,7 @@ class Executor:
             if call.vetted.changes_schema:
                 self.forget(target)
 
-    async def _read(self, wire: Wire, target: Target, call: "_Call") -> RowSet:
+    async def _read(self, wire: Wire, target: Target, call: Call) -> RowSet:
         """In a READ ONLY transaction that is rolled back, whatever happens."""
         firm = call.vetted.layers.transaction
         await wire.ours(self._begin(read_only=firm))
@@ -237,9 +230,9 @@ class Executor:
                 await wire.ours("COMMIT")
             return rows
         finally:
-            await _rollback(wire)
+            await roll_back(wire)
 
-    async def _judge(self, wire: Wire, target: Target, call: "_Call", stamp: str) -> None:
+    async def _judge(self, wire: Wire, target: Target, call: Call, stamp: str) -> None:
         """Layer two once more, with what this very transaction sees."""
         vetted = call.vetted
         if not (vetted.layers.functions or vetted.layers.plan):
@@ -251,7 +244,7 @@ class Executor:
         if vetted.body is not None:
             _raise(vetted.judge_plan(await call.plan(wire), catalogue))
 
-    async def _write(self, wire: Wire, call: "_Call") -> RowSet:
+    async def _write(self, wire: Wire, call: Call) -> RowSet:
         vetted = call.vetted
         if not vetted.rollback and vetted.channel != "cursor":
             call.sent = True
@@ -264,7 +257,7 @@ class Executor:
                 await wire.ours("COMMIT")
             return rows
         finally:
-            await _rollback(wire)
+            await roll_back(wire)
 
     def _begin(self, *, read_only: bool) -> str:
         seconds = self._config.read_timeout
@@ -319,175 +312,6 @@ class Executor:
 def _parsed(conninfo: Secret) -> dict[str, Any]:
     """The parts of a connection string; not to be changed. Parsing one costs a tenth of a small read."""
     return conninfo_to_dict(conninfo.reveal())
-
-
-@dataclass
-class Try:
-    """One attempt at something, and how far it came."""
-
-    reading: bool = True
-    statements: int = 1
-    reuse: bool = True
-    """A kept connection will do."""
-    connected: bool = False
-    sent: bool = False
-    """What may last beyond a lost connection is on its way."""
-
-
-class _Call(Try):
-    """One statement or script on its way: its parameters, its notices, and where its rows go."""
-
-    def __init__(self, vetted: VettedSql, params: Sequence[Any] | None, sink: RowSink) -> None:
-        super().__init__(reading=vetted.access == "read-only", statements=max(1, vetted.statements))
-        self.vetted = vetted
-        self._values = params
-        self._params = [parameters.encode(value) for value in params or ()]
-        self._types: list[int] = []
-        self._sink = sink
-        self._notices: list[str] = []
-
-    @property
-    def sql(self) -> str:
-        """What is sent: the caller's own text, after our EXPLAIN where that is asked for."""
-        return self.vetted.prefix + self.vetted.text
-
-    def hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
-        """Keep a notice of the server."""
-        if len(self._notices) < MAX_NOTICES:
-            self._notices.append(f"{diagnostic.severity}: {diagnostic.message_primary}")
-
-    def warn_of_lockout(self, user: str) -> None:
-        """Say so when the text changes the login that this server itself uses on the branch."""
-        if {user, "current_user", "session_user", "current_role"}.intersection(self.vetted.logins):
-            self._notices.append(
-                f"WARNING: this changes the login of {user}, with which this server works here. If it can no longer log in, "
-                "reset_branch, or a password reset by Neon's API or console, lets it in again."
-            )
-
-    async def choose_types(self, wire: Wire) -> None:
-        """Leave the types of the parameters to the statement; where it does not decide them, give those of the JSON values."""
-        if not self._values:
-            return
-        try:
-            await wire.parse(self.sql, [])
-        except psycopg.Error as exc:
-            if exc.sqlstate not in parameters.UNDECIDED_STATES:
-                raise
-            self._types = [parameters.type_of(value) for value in self._values]
-
-    async def plan(self, wire: Wire) -> str:
-        """EXPLAIN (VERBOSE) of the statement."""
-        body = self.vetted.body or 0
-        with translating(sql=self.vetted.text, prefix=len(PREFLIGHT) - body):
-            result = await wire.extended(PREFLIGHT + self.vetted.text[body:], self._params, self._types)
-        return (result.get_value(0, 0) or b"[]").decode()
-
-    async def rows(self, wire: Wire) -> RowSet:
-        """Through the channel that the guard chose, inside the transaction that is open."""
-        if self.vetted.channel == "cursor":
-            return await self._through_cursor(wire)
-        if self.vetted.channel == "any" and not self._values:
-            return await self.stream(wire, in_ours=True)
-        result = await wire.extended(self.sql, self._params, self._types)
-        self._take(result)
-        return await self._row_set(wire, result, tag=_tag(result))
-
-    async def _through_cursor(self, wire: Wire) -> RowSet:
-        with translating(sql=self.vetted.text, prefix=len(DECLARE)):
-            await wire.extended(DECLARE + self.vetted.text, self._params, self._types)
-        sink = self._sink
-        while True:
-            wanted = min(self._batch(), sink.max_rows + 1 - len(sink.rows))
-            result = await wire.extended(f"FETCH FORWARD {wanted} FROM {CURSOR}")
-            self._take(result)
-            if sink.full or result.ntuples < wanted:
-                break
-        return await self._row_set(wire, result, tag=f"SELECT {len(sink.rows)}")
-
-    def _batch(self) -> int:
-        """How many rows to ask for next: about what the answer can still hold."""
-        sink = self._sink
-        if not sink.rows:
-            return FIRST_FETCH
-        per_row = max(1, sink.size // len(sink.rows))
-        return max(1, min(1_000, (sink.max_bytes - sink.size) // per_row + 1))
-
-    async def stream(self, wire: Wire, *, in_ours: bool = False) -> RowSet:
-        """All that the text returns, in one pass; only the last statement's rows are kept, and of those what the answer can hold.
-
-        A transaction that the text leaves open is rolled back, unless it is `in_ours`.
-        """
-        last: pq.abc.PGresult | None = None
-        done = 0
-        fresh = True
-        try:
-            params = self._params if self._values else None
-            async for result in wire.stream(self.sql, params, self._types, chunk=CHUNK):
-                if fresh:
-                    self._sink.clear()
-                self._take(result)
-                fresh = not is_partial(result)
-                done += fresh
-                last = result
-        except psycopg.Error as exc:
-            index = done if self.vetted.statements > 1 else None
-            raise translate(exc, sql=self.vetted.text, statement_index=index, prefix=len(self.vetted.prefix)) from exc
-        if not in_ours and wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
-            await _rollback(wire)
-            self._notices.append(
-                "WARNING: the text left a transaction open; it was rolled back. Send BEGIN … COMMIT in one call."
-            )
-        if last is None:
-            return RowSet((), [], None, "", statements=0)
-        return await self._row_set(wire, last, tag=_tag(last), statements=max(1, done))
-
-    def _take(self, result: pq.abc.PGresult) -> None:
-        oids = [result.ftype(column) for column in range(result.nfields)]
-        for row in range(result.ntuples):
-            self._sink.add(oids, [result.get_value(row, column) for column in range(result.nfields)])
-
-    async def _row_set(self, wire: Wire, result: pq.abc.PGresult, *, tag: str, statements: int = 1) -> RowSet:
-        columns = await _columns(wire, result)
-        counted = result.command_tuples if tag == _tag(result) else len(self._sink.rows)
-        return RowSet(
-            columns=columns,
-            rows=self._sink.rows,
-            row_count=counted,
-            command=tag,
-            truncated=self._sink.full,
-            note=self._sink.note(),
-            statements=statements,
-            warnings=tuple(self._notices),
-        )
-
-
-def _tag(result: pq.abc.PGresult) -> str:
-    return (result.command_status or b"").decode()
-
-
-async def _columns(wire: Wire, result: pq.abc.PGresult) -> tuple[Column, ...]:
-    """Names and types; the catalogue is asked only for types that are not built in."""
-    oids = [result.ftype(i) for i in range(result.nfields)]
-    names = [(result.fname(i) or b"").decode("utf-8", "replace") for i in range(result.nfields)]
-    unknown = sorted({oid for oid in oids if type_name(oid) is None})
-    found: dict[int, str] = {}
-    if unknown and wire.status != pq.TransactionStatus.INERROR:
-        listed = ",".join(map(str, unknown))
-        answer = await wire.extended(
-            f"SELECT o, pg_catalog.format_type(o, NULL) FROM pg_catalog.unnest(ARRAY[{listed}]::pg_catalog.oid[]) AS o"
-        )
-        for row in range(answer.ntuples):
-            found[int(answer.get_value(row, 0) or b"0")] = (answer.get_value(row, 1) or b"").decode()
-    return tuple(
-        Column(name, type_name(oid) or found.get(oid, str(oid))) for name, oid in zip(names, oids, strict=True)
-    )
-
-
-async def _rollback(wire: Wire) -> None:
-    """Leave no transaction. A connection that cannot say so is closed by its owner, and the server rolls back."""
-    if wire.status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
-        with suppress(psycopg.Error):
-            await wire.ours("ROLLBACK")
 
 
 def _raise(verdict: Refuse | None) -> None:

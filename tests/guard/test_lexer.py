@@ -1,0 +1,110 @@
+"""The lexer ends strings, comments and names where Postgres does, and statements with them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neon_branch_mcp.guard.lexer import Kind, LexError, called, fold, statements, tokens, truncate
+
+
+def kinds(sql: str) -> list[tuple[str, str]]:
+    return [(t.kind.value, t.text) for t in tokens(sql)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("SELECT 1", 1),
+        ("SELECT 1;;", 1),
+        ("SELECT 'a;b'; SELECT 2", 2),
+        ("SELECT $é$ ' $é$; COMMIT", 2),
+        ("SELECT 1 --\r; COMMIT", 2),
+        ("SELECT /* /* nested */ '*/ 1; COMMIT; --' */ 2", 2),
+        ("SELECT '\\' || '; COMMIT; --'", 1),
+        ("SELECT E'\\'; COMMIT; --'", 1),
+        ("SELECT E'a'\n  '\\'; COMMIT'", 1),
+        ("SELECT E'a' '\\'; COMMIT; --'", 2),
+        ('SELECT """;"; SELECT 1', 2),
+        ("SELECT a$b$; SELECT c$b$", 2),
+        ("SELECT 1 AS begin atomic; DROP TABLE t", 2),
+        ("SELECT (1; DROP TABLE t", 2),
+        ("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3", 2),
+        ("CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b); SELECT 1", 2),
+        ("", 0),
+        (" ; ; -- nothing", 0),
+    ],
+)
+def test_statements_end_where_postgres_ends_them(sql: str, count: int) -> None:
+    assert len(statements(list(tokens(sql)))) == count
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("SELECT f(1)", {"f"}),
+        ("SELECT F /* x */ -- y\n (1)", {"f"}),
+        ('SELECT "Odd ""name"(1)', {'Odd "name'}),
+        ("SELECT 'f(1)', $$ g(2) $$ -- h(3)", set()),
+        ("SELECT $$x$$f(1)", {"f"}),
+        ("SELECT 1f(1)", {"f"}),
+        ("SELECT s.f(1), t . g (2)", {"f", "g"}),
+    ],
+)
+def test_what_is_called_is_found(sql: str, names: set[str]) -> None:
+    assert called(list(tokens(sql))) == names
+
+
+def test_names_are_kept_as_postgres_keeps_them() -> None:
+    assert fold("ÉvIL") == "Évil"
+    assert truncate("x" * 70) == "x" * 63
+    assert truncate("é" * 40) == "é" * 31
+    assert len(truncate("🦉" * 30).encode()) <= 63
+
+
+@pytest.mark.parametrize("sql", ["SELECT 'x", 'SELECT "x', "SELECT $$x", "/* /* */", "SELECT E'\\'", "SELECT $a$ $b$"])
+def test_what_does_not_end_is_an_error(sql: str) -> None:
+    with pytest.raises(LexError):
+        list(tokens(sql))
+
+
+PIECES = st.sampled_from(
+    [
+        "'",
+        "''",
+        '"',
+        "$$",
+        "$a$",
+        "a",
+        "E'",
+        "\\",
+        "--",
+        "\n",
+        "/*",
+        "*/",
+        "(",
+        ")",
+        ";",
+        " ",
+        "é",
+        "$1",
+        "1",
+        "-",
+        "::",
+        "f(",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=20).map("".join))
+def test_tokens_cover_the_text_in_order_without_overlap(sql: str) -> None:
+    try:
+        found = list(tokens(sql))
+    except LexError:
+        return
+    end = 0
+    for token in found:
+        assert end <= token.start < token.end <= len(sql)
+        if token.kind in (Kind.STRING, Kind.NUMBER, Kind.OPERATOR, Kind.OTHER, Kind.PARAMETER):
+            assert sql[token.start : token.end] == token.text
+        end = token.end
