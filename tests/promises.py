@@ -6,6 +6,19 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "Nothing an agent sends changes a read-only branch: the default one, a protected one, one that a pattern names.": (
         "test_journey.py::test_an_attack_on_the_default_branch_is_refused_and_the_table_is_whole",
         "test_journey.py::test_the_default_branch_is_never_deleted_reset_or_handed_out",
+        "guard/test_attacks.py::test_no_attack_leaves_anything_or_gets_an_answer",
+        "guard/test_attacks.py::test_without_one_layer_the_others_let_no_table_change",
+        "guard/test_property.py::test_never_allowed_and_changed",
+    ),
+    "Honest reads run on a read-only branch: of 500 queries as DBAs and analysts write them, at most 1 % are refused.": (
+        "guard/test_corpus.py::test_honest_reads_run",
+        "guard/test_attacks.py::test_reads_run",
+    ),
+    "The login of `setup-reader` reads all and writes nothing, with every other layer of the guard taken away.": (
+        "guard/test_reader.py::test_it_reads_all_and_writes_nothing_with_every_other_layer_away",
+    ),
+    "What would reach beyond a branch (dblink, foreign servers, subscriptions, another endpoint) is refused there.": (
+        "guard/test_policy.py::test_what_reaches_beyond_a_branch_is_refused_unless_the_operator_allows_it",
     ),
     "The journey works over stdio, in both eras of the protocol, and every record is there at its end.": (
         "test_journey.py::test_the_journey_ends_with_every_address_moved_and_the_default_branch_unchanged",
