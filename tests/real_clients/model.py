@@ -33,11 +33,11 @@ class ScriptedModel(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def next_step(self, request: Json) -> Step:
+    def next_step(self, request: Json, *, tools: bool) -> Step:
         """The step for this request. A request without tools is a side job (a title, a summary) and gets words."""
         with self.lock:
             self.requests.append(request)
-            if not request.get("tools") or not self.left:
+            if not tools or not self.left:
                 return ("say", "done")
             return self.left.pop(0)
 
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b'{"input_tokens": 1}', "application/json")
 
     def _codex(self, request: Json, number: int) -> Iterator[Json]:
-        item = codex_item(self.server.next_step(request), request, number)
+        item = codex_item(self.server.next_step(request, tools=any(offered(request))), request, number)
         response: Json = {"id": f"r{number}", "status": "completed", "output": [item]}
         details: Json = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
         yield {"type": "response.created", "response": {"id": f"r{number}", "status": "in_progress"}}
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         yield {"type": "response.completed", "response": {**response, "usage": {**USAGE, **details, "total_tokens": 2}}}
 
     def _claude(self, request: Json, number: int) -> Iterator[Json]:
-        block = claude_block(self.server.next_step(request), request, number)
+        block = claude_block(self.server.next_step(request, tools=bool(request.get("tools"))), request, number)
         message = {
             "id": f"m{number}",
             "type": "message",

@@ -170,7 +170,10 @@ def test_claude_code_does_the_journey(plane: LocalPlane, folder: Path, forget: C
     home = folder.parent / "claude-home"
     home.mkdir()
     (home / "settings.json").write_text('{"enableAllProjectMcpServers": true}')
-    script: list[Step] = [("call", "WaitForMcpServers", {}), *journey(forget("claude"))]
+    waits: list[Step] = [
+        ("call", "WaitForMcpServers", {})
+    ] * 4  # each waits a few seconds; a busy machine may need more than one
+    script = waits + journey(forget("claude"))
     with scripted_model(script) as model:
         own = {"CLAUDE_CONFIG_DIR": str(home), "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "x"}
         quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}

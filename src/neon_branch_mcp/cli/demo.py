@@ -1,6 +1,8 @@
 """`neon-branch-mcp demo`: the main job, played through the real protocol on a real Postgres."""
 
+import io
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,19 +22,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ..local.places import destroy
+from .init import launch_command
 from .journey import BRANCH, CHECK, MIGRATION, WRONG_MIGRATION
 from .options import DataDir
 
 CONNECT = """\
-Codex CLI      .codex/config.toml:   [mcp_servers.neon]
-                                     command = "neon-branch-mcp"
-                                     args = ["serve"]
-                                     env_vars = ["NEON_API_KEY"]
-                                     required = true
-Claude Code    claude mcp add neon -- neon-branch-mcp serve
-Claude Desktop claude_desktop_config.json:
-               {"mcpServers": {"neon": {"command": "neon-branch-mcp", "args": ["serve"], "env": {"NEON_API_KEY": "…"}}}}
-Without an account, add "--local" to the arguments."""
+{command} init codex            (or claude-code, claude-desktop, cursor, vscode)
+{command} init codex --local    without a Neon account
+{command} check                 tells whether everything works
+
+Any other client: the command is "{command} serve", over stdio."""
+PICTURE_WIDTH, PICTURE_LINES = 100, 6
 
 
 class DemoFailed(Exception):
@@ -42,12 +42,17 @@ class DemoFailed(Exception):
 def demo(
     data_dir: DataDir = None,
     width: Annotated[int | None, typer.Option(help="Width of the output in columns.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Also draw the run, in short, as a picture.", metavar="FILE")] = None,
 ) -> None:
     """Play an agent's whole journey on a real Postgres on this machine."""
     console = Console(width=width)
     folder = data_dir or Path(tempfile.mkdtemp(prefix="neon-branch-mcp-demo-"))
     try:
-        anyio.run(_play, console, folder)
+        picture = anyio.run(_play, console, folder)
+        if svg is not None:
+            # Without the fonts that Rich would have a reader's browser fetch.
+            drawn = re.sub(r"@font-face \{.*?\}\s*", "", picture.export_svg(title="./tools/demo"), flags=re.DOTALL)
+            svg.write_text(drawn, encoding="utf-8")
     except DemoFailed as exc:
         console.print(f"[bold red]The demo failed:[/] {exc}")
         raise typer.Exit(1) from None
@@ -63,6 +68,7 @@ class Player:
     client: Client
     console: Console
     steps: int = field(default=0)
+    picture: Console = field(default_factory=lambda: Console(record=True, file=io.StringIO(), width=PICTURE_WIDTH))
 
     async def call(self, title: str, tool: str, *, fails: bool = False, **arguments: Any) -> Any:
         """Call `tool`; `fails` says that it must be refused. Returns its structured result (None for a failure)."""
@@ -84,9 +90,31 @@ class Player:
                 Group(*body), title=f"{self.steps}. {title}", subtitle=mark, title_align="left", subtitle_align="right"
             )
         )
+        self._draw(title, _call_line(tool, arguments), text, structured)
         if result.is_error != fails:
             raise DemoFailed(f"step {self.steps} ({tool}) should have {'failed' if fails else 'worked'}: {text}")
         return structured
+
+    def _draw(self, title: str, call: Text, text: str, structured: Any) -> None:
+        """The step in short, for the picture."""
+        self.picture.print(Text(f"{self.steps}. {title}", "bold"))
+        self.picture.print(Text("   ").append_text(call), no_wrap=True, overflow="ellipsis")
+        lines = _short(text, structured)
+        style = "yellow" if structured is None else "green"
+        for line in lines[:PICTURE_LINES]:
+            self.picture.print(Text(f"   {line}", style), no_wrap=True, overflow="ellipsis")
+        if len(lines) > PICTURE_LINES:
+            self.picture.print(Text(f"   … {len(lines) - PICTURE_LINES} more lines", "dim"))
+
+
+def _short(text: str, structured: Any) -> list[str]:
+    """A result in a few lines, without a password."""
+    if structured is not None and "rows" in structured:
+        names = " ".join(column["name"] for column in structured["columns"])
+        return [names, *(" ".join(map(str, row)) for row in structured["rows"])]
+    if structured is not None and text.startswith("{"):
+        return [f"{name}: {re.sub(r':[^:@/]+@', ':…@', value)}" for name, value in _flat(structured)]
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _sql(text: str) -> Syntax:
@@ -121,7 +149,8 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield prefix + name, ", ".join(map(str, inner)) if isinstance(inner, list) else str(inner)
 
 
-async def _play(console: Console, folder: Path) -> None:
+async def _play(console: Console, folder: Path) -> Console:
+    """Play it, print it, and return the picture of it."""
     server = StdioServerParameters(
         command=sys.executable, args=["-m", "neon_branch_mcp", "serve", "--local", "--data-dir", str(folder)]
     )
@@ -131,7 +160,9 @@ async def _play(console: Console, folder: Path) -> None:
         player = Player(client, console)
         await _journey(player)
     console.rule("[bold green]Done: the migration was rehearsed, proven and shown; the default branch never changed[/]")
-    console.print(Panel(Text(CONNECT), title="Connect your agent", title_align="left"))
+    connect = CONNECT.format(command=" ".join(launch_command()))
+    console.print(Panel(Text(connect), title="Connect your agent", title_align="left"))
+    return player.picture
 
 
 async def _journey(player: Player) -> None:
