@@ -33,12 +33,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def api_rounds(plane: LocalPlane, rounds: int) -> dict[str, Any]:
+async def api_rounds(plane: LocalPlane, rounds: int, first: int) -> dict[str, Any]:
     """Every call of the journey in turn, with every fault in turn."""
     ends: Counter[str] = Counter()
     bad: list[str] = []
     slowest = 0.0
-    for number in range(rounds):
+    for number in range(first, first + rounds):
         fault = LOSES_NOTHING[number % len(LOSES_NOTHING)]
         victim = (number // len(LOSES_NOTHING) + number) % CALLS
 
@@ -130,14 +130,14 @@ async def _read(found: Bench, number: int) -> str:
     return "read ok" if rows == [[number * 2]] * 3 else f"wrong rows: {rows}"
 
 
-async def run(api: int, postgres: int, seed: int) -> bool:
+async def run(api: int, first: int, postgres: int, seed: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="nbm-faults-") as name:
         folder = Path(name)
         folder.chmod(0o711)
         async with open_plane(LocalConfig(data_dir=folder, sample=False)) as plane:
             good = True
             if api:
-                summary = await api_rounds(plane, api)
+                summary = await api_rounds(plane, api, first)
                 say(json.dumps({"api": summary}))
                 good = summary["lost_or_doubled"] == 0
             if postgres:
@@ -154,10 +154,11 @@ async def run(api: int, postgres: int, seed: int) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/faults", description=__doc__)
     parser.add_argument("--api", type=int, default=100, metavar="ROUNDS")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the API's first round")
     parser.add_argument("--postgres", type=int, default=100, metavar="ROUNDS")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     asked = parser.parse_args()
-    sys.exit(0 if anyio.run(run, asked.api, asked.postgres, asked.seed) else 1)
+    sys.exit(0 if anyio.run(run, asked.api, asked.first, asked.postgres, asked.seed) else 1)
 
 
 if __name__ == "__main__":
