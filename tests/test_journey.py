@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from neon_branch_mcp.cli.journey import MIGRATION, WRONG_MIGRATION
+from neon_branch_mcp.cli.journey import CHECK, MIGRATION, WRONG_MIGRATION
 
 from .stdio_client import HANDSHAKE, STATELESS, RawClient, ToolFailed, raw_server
 
@@ -37,7 +37,8 @@ def test_the_tools_of_the_design_are_listed(client: RawClient) -> None:
     tools = {t["name"]: t for t in client.request("tools/list")["tools"]}
     assert set(tools) >= {
         "create_branch", "run_sql", "describe_schema", "apply_migration", "delete_branch", "list_branches",
-        "get_connection_string", "query", "explain_sql", "describe_branch", "reset_branch", "list_projects",
+        "get_connection_string", "query", "explain_sql", "describe_branch", "reset_branch", "compare_schema",
+        "verify_migration", "list_projects",
     }  # fmt: skip
     assert tools["delete_branch"]["annotations"]["destructiveHint"] is True
     assert tools["create_branch"]["annotations"]["destructiveHint"] is False
@@ -66,6 +67,16 @@ def test_the_journey_ends_with_every_address_moved_and_the_default_branch_unchan
 
     report = client.tool("apply_migration", name="split", sql=MIGRATION, branch=branch["id"])
     assert report["applied"] is True and report["checksum"]
+    assert {"verdict", "data_loss", "locks", "rewrites", "scans", "advice", "schema_diff"} <= set(report)
+
+    compared = client.tool("compare_schema", branch="journey")
+    assert "create table user_addresses (5 columns)" in compared["changes"] and compared["diff"]
+    described = client.tool("describe_branch", branch="journey")
+    assert described["migrations"] == ["shop: split (applied)"]
+    assert "shop: create table user_addresses (5 columns)" in described["schema_changes"]
+
+    proof = client.tool("verify_migration", branch="journey", checks=[CHECK])
+    assert proof["verdict"] == "preserved" and proof["tables"] and proof["checks"]
 
     uri = client.tool("get_connection_string", branch="journey")["uri"]
     with psycopg.connect(uri) as conn:
@@ -78,6 +89,29 @@ def test_the_journey_ends_with_every_address_moved_and_the_default_branch_unchan
     assert "journey" not in [b["name"] for b in client.tool("list_branches")["branches"]]
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(uri, connect_timeout=3)
+
+
+def test_a_reset_branch_is_what_its_parent_is_under_the_same_connection_string(client: RawClient) -> None:
+    client.tool("create_branch", name="again")
+    before = client.tool("get_connection_string", branch="again")["uri"]
+    client.tool("run_sql", sql="DELETE FROM order_items", branch="again")
+    client.tool("reset_branch", branch="again")
+    after = client.tool("get_connection_string", branch="again")["uri"]
+    assert after.rpartition("@")[2] == before.rpartition("@")[2]
+    with psycopg.connect(after) as conn:
+        assert conn.execute("SELECT count(*) > 0 FROM order_items").fetchone() == (True,)
+    client.tool("delete_branch", branch="again")
+
+
+def test_an_explained_write_is_measured_and_leaves_nothing(client: RawClient) -> None:
+    client.tool("create_branch", name="explain")
+    plan = client.tool("explain_sql", sql="DELETE FROM order_items", branch="explain", analyze=True)
+    assert plan["analyzed"] is True and "order_items" in plan["plan"]
+    left = client.tool("query", sql="SELECT count(*) > 0 FROM order_items", branch="explain")
+    assert left["rows"] == [[True]]
+    with pytest.raises(ToolFailed, match=r"\[refused\]"):
+        client.tool("explain_sql", sql="DELETE FROM order_items", analyze=True)
+    client.tool("delete_branch", branch="explain")
 
 
 def test_an_unknown_argument_is_an_error_that_lists_the_known_ones(client: RawClient) -> None:

@@ -6,11 +6,13 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
-from ..errors import NeonBranchError, Refused
+from ..errors import NeonBranchError, NotFound, Refused
 from ..guard.policy import may_delete
-from ..models import Branch
+from ..migrations.ledger import read_ledger
+from ..models import Branch, Database
 from ..neon.branches import NewBranch
 from .context import ToolContext
+from .schema import compare_schema
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
 from .views import BranchView, branch_view
 
@@ -118,14 +120,17 @@ class BranchDetails:
     parent_timestamp: str | None
     computes: list[str]
     databases: list[str]
+    migrations: list[str]
+    schema_changes: list[str]
 
 
 async def describe_branch(ctx: ToolContext, branch: BranchName, project_id: ProjectId = None) -> BranchDetails:
-    """Describe one branch: state, computes, databases, and why it is read-only or may be written."""
+    """Describe one branch: state, computes, databases, migrations applied, schema changes against its parent."""
     workspace = await ctx.workspace()
     found = await ctx.branch(project_id, branch, fresh=True)
     access = await ctx.access(found)
     endpoints = await workspace.client.list_endpoints(found.project_id, found.id)
+    databases = await workspace.branches.databases(found)
     return BranchDetails(
         branch=await _view(ctx, found),
         access_reason=access.reason,
@@ -134,8 +139,30 @@ async def describe_branch(ctx: ToolContext, branch: BranchName, project_id: Proj
         parent_lsn=found.parent_lsn,
         parent_timestamp=found.parent_timestamp,
         computes=[f"{e.id} ({e.type}, {e.current_state})" for e in endpoints],
-        databases=[d.name for d in await workspace.branches.databases(found)],
+        databases=[d.name for d in databases],
+        migrations=[line for d in databases for line in await _migrations(ctx, found, d)],
+        schema_changes=[line for d in databases for line in await _schema_changes(ctx, found, d)],
     )
+
+
+async def _migrations(ctx: ToolContext, branch: Branch, database: Database) -> list[str]:
+    """What the ledger of one database holds, oldest first."""
+    place = await ctx.place_on(branch, database.name)
+    async with ctx.app.executor.session(place.target, purpose="describe") as conn:
+        return [f"{database.name}: {entry.name} ({entry.state})" for entry in await read_ledger(conn)]
+
+
+async def _schema_changes(ctx: ToolContext, branch: Branch, database: Database) -> list[str]:
+    """How one database differs from the parent's of the same name, a line each."""
+    if branch.parent_id is None:
+        return []
+    try:
+        compared = await compare_schema(ctx, branch.id, None, database.name, branch.project_id)
+    except NotFound:
+        return [f"database {database.name} is not on the parent"]
+    finally:
+        ctx.facts.branch, ctx.facts.branch_id = branch.name, branch.id
+    return [f"{database.name}: {change}" for change in compared.changes]
 
 
 @dataclass(frozen=True)
