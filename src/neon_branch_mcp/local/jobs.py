@@ -1,5 +1,6 @@
 """Running what was promised: a job's operations go scheduling → running → finished, and each job can be run again from its beginning."""
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -125,7 +126,7 @@ class Jobs:
                 raise Problem(500, f"given up after {row.attempts} attempts that the end of a process cut short")
             work.do(job)
         except (NeonBranchError, psycopg.Error, OSError) as exc:
-            self._fail(job, work, str(exc))
+            self._fail(job, work, _reason(exc))
         except Exception:
             log.exception("job %s (%s) hit a bug", job_id, row.kind)
             self._fail(job, work, "internal error; the log of the control plane has it")
@@ -143,6 +144,12 @@ class Jobs:
         with self._core.store.write() as tx:
             _end_operations(tx, job.row.id, "failed", error)
             _end_job(tx, job.row.id, "failed")
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk of the data directory is full: nothing was kept of this; free some space, delete branches, or move it"
+    return str(exc)
 
 
 def _end_operations(tx: Transaction, job_id: str, status: str, error: str | None = None) -> None:

@@ -13,6 +13,7 @@ from . import access, ids
 from .clone import Cloned, clone, configure, make_from_template, remove
 from .cluster import Cluster
 from .core import Core, branch_in, endpoint_of
+from .files import has_reflinks
 from .history import Moment, base_for, recover
 from .jobs import Job, Work
 from .lifecycle import discard, discard_of_job, session, suspend, wake
@@ -114,11 +115,17 @@ def create_branch(job: Job) -> None:
             cluster.start()
             _apply_passwords(core, branch.id, cluster)
             with core.store.write() as tx:
-                _hand_over(tx, branch.id, cluster, made_by=cloned.way, parent_lsn=cloned.lsn)
+                _hand_over(tx, branch.id, cluster, made_by=_way(cluster, cloned), parent_lsn=cloned.lsn)
             _await_port(core, branch.id)
     else:
         with core.store.write() as tx:
-            _hand_over(tx, branch.id, cluster, made_by=cloned.way, parent_lsn=cloned.lsn)
+            _hand_over(tx, branch.id, cluster, made_by=_way(cluster, cloned), parent_lsn=cloned.lsn)
+
+
+def _way(cluster: Cluster, cloned: Cloned) -> str:
+    """How the branch's data came, for people."""
+    copied = cloned.way not in ("warm spare", "schema only")
+    return f"{cloned.way}, reflinked" if copied and has_reflinks(cluster.places.clusters) else cloned.way
 
 
 def _await_port(core: Core, branch_id: str) -> None:
@@ -236,7 +243,7 @@ def restore_branch(job: Job) -> None:
                 tx,
                 branch.id,
                 cluster,
-                made_by=cloned.way,
+                made_by=_way(cluster, cloned),
                 parent_lsn=cloned.lsn,
                 parent_timestamp=now(),
                 last_reset_at=now(),
