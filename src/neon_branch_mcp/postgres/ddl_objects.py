@@ -363,7 +363,8 @@ def _inherited(table: Table, only: str, lookup: TableLookup, defaults: bool) -> 
         if defaults and column.default is not None and {c.default for c in above} != {column.default}:
             yield f"{only} ALTER COLUMN {quote(column.name)} SET DEFAULT {column.default}"
         if column.not_null and not any(c.not_null for c in above):
-            yield f"{only} ALTER COLUMN {quote(column.name)} SET NOT NULL"
+            # Without ONLY: children that inherit from this one are there already.
+            yield f"{only.replace(' ONLY', '')} ALTER COLUMN {quote(column.name)} SET NOT NULL"
 
 
 def _column_settings(table: Table, only: str) -> Statements:

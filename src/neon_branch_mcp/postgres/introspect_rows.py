@@ -187,20 +187,34 @@ def _detail(d: Mapping[str, Any], sequence: SequenceObject | None) -> ColumnDeta
 INHERITED: Final = ColumnDetail(inherited=True)
 
 
-def constraints(found: Iterable[Row]) -> tuple[dict[int, tuple[Constraint, ...]], dict[int, tuple[Reference, ...]]]:
+def constraints(
+    found: Iterable[Row], columns: Mapping[int, tuple[Column, ...]]
+) -> tuple[dict[int, tuple[Constraint, ...]], dict[int, tuple[Reference, ...]]]:
     """Constraints by table or domain, and the foreign keys that point at a table by that table."""
+    numbered: dict[int, dict[int, str]] = {}
+
+    def names(relation: int, numbers: Sequence[int] | None, given: Sequence[str] | None) -> tuple[str, ...]:
+        if given is not None or not numbers:
+            return _texts(given)
+        if relation not in numbered:
+            numbered[relation] = {c.number: c.name for c in columns.get(relation, ())}
+        return tuple(numbered[relation][n] for n in numbers if n in numbered[relation])
+
     own: list[tuple[int, Constraint]] = []
     pointing: list[tuple[int, Reference]] = []
     for r in found:
-        (oid, relation, domain, name, kind, definition, cols, target, ref_schema, ref_table, ref_columns) = r[:11]
-        inherited, comment, options, clustered, replica, primary, table_schema, table = r[11:]
+        (oid, relation, domain, name, kind, definition, key, cols, target, ref_schema, ref_table, ref_key, ref_cols) = (
+            r[:13]
+        )
+        inherited, comment, options, clustered, replica, primary, table_schema, table = r[13:]
+        own_columns, ref_columns = names(relation, key, cols), names(target, ref_key, ref_cols)
         constraint = Constraint(
             name=name,
             kind=CONSTRAINT_KINDS[kind],
             definition=definition or "",
-            columns=_texts(cols),
+            columns=own_columns,
             references=(ref_schema, ref_table) if ref_table else None,
-            ref_columns=_texts(ref_columns),
+            ref_columns=ref_columns,
             ref_primary=bool(primary),
             inherited=inherited,
             comment=comment or "",
@@ -212,7 +226,7 @@ def constraints(found: Iterable[Row]) -> tuple[dict[int, tuple[Constraint, ...]]
         if not _said_by_column(constraint, table or ""):
             own.append((relation or domain, constraint))
         if kind == "f" and not inherited:
-            pointing.append((target, Reference((table_schema, table), _texts(cols), _texts(ref_columns))))
+            pointing.append((target, Reference((table_schema, table), own_columns, ref_columns)))
     return _grouped(own), _grouped(sorted(pointing, key=lambda p: (p[1].table, p[1].columns)))
 
 

@@ -180,9 +180,10 @@ class Snapshot:
             "types": [t[0] for t in types if t[3] == "d"],
             "locked": self.held,
         }
-        constraints, references = rows.constraints(await self.run("constraints", **oids))
+        columns = rows.columns(await self.run("columns", **oids), rows.identities(sequences))
+        constraints, references = rows.constraints(await self.run("constraints", **oids), columns)
         return rows.Parts(
-            columns=rows.columns(await self.run("columns", **oids), rows.identities(sequences)),
+            columns=columns,
             constraints=constraints,
             references=references,
             indexes=rows.indexes(await self.run("indexes", **oids), relations),

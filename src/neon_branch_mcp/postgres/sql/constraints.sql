@@ -1,4 +1,5 @@
 -- Constraints of the asked tables and domains, and foreign keys of other tables that point at the asked tables.
+-- Columns of asked tables are given by number, of others by name.
 -- Only a check's definition opens the table; where another session has it locked, the definition is left out.
 select
   c.oid::int8,
@@ -7,17 +8,19 @@ select
   c.conname,
   c.contype::text,
   case when c.conrelid = any(%(locked)s::oid[]) and c.contype not in ('p', 'u', 'f', 'n') then null else pg_get_constraintdef(c.oid) end,
-  (
+  c.conkey::int[],
+  case when not c.conrelid = any(%(relations)s::oid[]) then (
     select array_agg(a.attname::text order by k.ord)
     from unnest(c.conkey) with ordinality k(num, ord) join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num
-  ) as columns,
+  ) end as columns,
   c.confrelid::int8,
   fn.nspname as ref_schema,
   f.relname as ref_table,
-  (
+  c.confkey::int[],
+  case when not c.confrelid = any(%(relations)s::oid[]) then (
     select array_agg(a.attname::text order by k.ord)
     from unnest(c.confkey) with ordinality k(num, ord) join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.num
-  ) as ref_columns,
+  ) end as ref_columns,
   not c.conislocal or c.conparentid <> 0 as inherited,
   obj_description(c.oid, 'pg_constraint') as comment,
   i.reloptions as index_options,

@@ -43,6 +43,7 @@ from (
       'pg_ts_dict'::regclass, 'pg_ts_config'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass, 'pg_language'::regclass
     )
     and d.classid not in ('pg_trigger'::regclass, 'pg_policy'::regclass)
+    and not (d.classid = 'pg_type'::regclass and d.deptype = 'i')  -- a table's row type, and array types
     and (d.classid <> 'pg_class'::regclass or c.relkind in ('r', 'p', 'f', 'v', 'm', 'c'))
 ) d
 where d.obj is not null and d.obj <> 0 and d.obj <> d.ref
