@@ -1,6 +1,7 @@
 """Names and types in SQL text: quoted only where Postgres needs it, as its own quote_identifier does."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 # Every keyword of Postgres 14 to 18 that is not plain "unreserved" (pg_get_keywords, catcode <> 'U').
@@ -38,6 +39,7 @@ SHORT_TYPES: Final = (
 )
 
 
+@lru_cache(8192)
 def quote(name: str) -> str:
     """The name as SQL takes it."""
     if PLAIN_NAME.match(name) and name not in KEYWORDS:
@@ -61,6 +63,7 @@ def literal(text: str) -> str:
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
+@lru_cache(2048)
 def short_type(type_: str) -> str:
     """The type by its shortest name that SQL takes: varchar, timestamptz, int."""
     for pattern, short in SHORT_TYPES:
