@@ -163,6 +163,8 @@ async def test_a_lock_of_another_session_holds_nothing_up_and_is_said(conn: Conn
         assert "table taken -- locked by another session: expressions not read" in text
         assert "view over_taken (a int) -- locked by another session: expressions not read" in text
         assert "\n a int default 1\n" in text
+        assert " index taken_expr_idx (not read)\n" in text
+        assert "CREATE VIEW public.over_taken" not in (await describe(conn, detail="full")).text
         schema = await introspect(conn)
         assert schema.locked == (("public", "taken"), ("public", "over_taken"))
         with pytest.raises(TimedOut, match=r"lock on over_taken, taken"):

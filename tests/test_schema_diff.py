@@ -67,10 +67,10 @@ CHANGES: dict[str, list[str]] = {
         "drop constraint orders_customer_id_fkey on orders: foreign key (customer_id) references customers on delete cascade"
     ],
     "create unique index concurrently_not on orders (total) where total > 5": [
-        "create unique index concurrently_not on orders (total) WHERE (total > (5)::numeric)"
+        "create unique index concurrently_not on orders (total) where (total > (5)::numeric)"
     ],
     "drop index orders_new": [
-        "drop index orders_new on orders (at DESC) INCLUDE (total) WHERE (status = 'new'::order_status)"
+        "drop index orders_new on orders (at DESC) include (total) where (status = 'new'::order_status)"
     ],
     "alter table order_items add check (qty < 10) not valid": [
         "add constraint order_items_qty_check1 on order_items: check (qty < 10) not valid"

@@ -299,6 +299,8 @@ def constraint_text(table: Table, c: Constraint, column: str | None = None) -> s
 
 
 def _constraint_text(c: Constraint, inline: bool) -> str:
+    if not c.definition:
+        return f"{c.kind} (not read)"
     columns = f"({quote_list(c.columns)})"
     if c.kind in ("primary key", "unique"):
         for head in (c.kind.upper(), "UNIQUE NULLS NOT DISTINCT"):
@@ -342,11 +344,11 @@ def _lower(text: str) -> str:
 
 
 def index_text(relation: str, index: Index) -> str:
-    text = index.definition
+    text = index.definition or "(not read)"
     simple = SIMPLE_KEY.match(text)
     columns = tuple(c.strip() for c in simple[2].split(",")) if simple else ()
     named = "" if index.name == default_name(relation, columns, "index") and columns else f" {quote(index.name)}"
-    text = text.removeprefix("btree ") if text.startswith("btree ") else f"using {text}"
+    text = text.removeprefix("btree ") if text.startswith(("btree ", "(")) else f"using {text}"
     for keyword in (" INCLUDE (", " NULLS NOT DISTINCT", " WITH (", " WHERE ("):
         text = text.replace(keyword, keyword.lower(), 1)
     invalid = "" if index.valid else " -- INVALID"

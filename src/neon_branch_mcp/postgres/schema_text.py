@@ -42,6 +42,8 @@ def lines_of(obj: SchemaObject, detail: Detail, context: Context) -> list[str]:
 
 def _full(obj: SchemaObject, context: Context) -> list[str]:
     """The exact statements, with what compact text says beyond DDL as comments."""
+    if getattr(obj, "locked", False) or (isinstance(obj, (Function, Other)) and not obj.definition):
+        return compact(obj, context)
     if not isinstance(obj, (Table, View)):
         return object_text(obj)
     owned = tuple(s for (schema, table, _), s in context.owned.items() if (schema, table) == (obj.schema, obj.name))
