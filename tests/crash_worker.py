@@ -62,7 +62,9 @@ def main(folder: Path, seed: int) -> None:
     sys.stdout.write("open\n")
     sys.stdout.flush()
     while True:
-        with contextlib.suppress(NeonBranchError):  # busy, while a job that a kill cut short is taken up again
+        # Busy, while a job that a kill cut short is taken up again; or the other worker was killed, and with it the relay,
+        # or has just reset this password.
+        with contextlib.suppress(NeonBranchError, psycopg.OperationalError):
             work(opened, dice)
 
 
