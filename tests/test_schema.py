@@ -224,3 +224,12 @@ async def test_oids_rows_and_sizes_do_not_make_schemas_differ(shop: Connection) 
     table = schema.tables[0]
     other = replace(schema, tables=(replace(table, oid=1, rows=5, size=7), *schema.tables[1:]), database="other")
     assert other == schema
+
+
+async def test_a_sessions_settings_do_not_make_schemas_differ(shop_uri: str) -> None:
+    found = []
+    for settings in ("set timezone = 'Asia/Tokyo'; set datestyle = 'SQL, DMY'", "set quote_all_identifiers = on"):
+        async with await psycopg.AsyncConnection.connect(shop_uri, autocommit=True) as conn:
+            await conn.execute(settings)
+            found.append(await introspect(conn))
+    assert found[0] == found[1]

@@ -4,7 +4,7 @@ They run with an empty `search_path`, so that every deparsed name says its schem
 that another session holds ACCESS EXCLUSIVE are found first and left out of such calls, so that nothing waits for them.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
@@ -25,6 +25,18 @@ Row = tuple[Any, ...]
 Cursor = psycopg.AsyncCursor[Row]
 T = TypeVar("T")
 
+# Deparsed text depends on these, and must not differ from one session to another. Compiling catalogue queries takes longer than they do.
+SETTINGS: Final = {
+    "search_path": "",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+    "jit": "off",
+}
 KINDS: Final = ("enum", "domain", "composite", "range", "table", "view", "sequence", "function")
 
 
@@ -81,22 +93,26 @@ async def snapshot(conn: AsyncConnection[Any], lock_timeout: float) -> AsyncIter
     An idle connection gets a READ ONLY, REPEATABLE READ transaction; within a caller's transaction that one is used, and its settings are
     as before afterwards.
     """
-    timeout = f"{max(1, round(lock_timeout * 1000))}ms"
-    settings = "select set_config('search_path', %s, true), set_config('lock_timeout', %s, true)"
+    wanted = {**SETTINGS, "lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms"}
     if conn.info.transaction_status == TransactionStatus.IDLE:
         async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute("set transaction isolation level repeatable read, read only")
-            await cursor.execute(settings, ["", timeout])
-            # Compiling catalogue queries takes longer than running them.
-            await cursor.execute("set local jit = off")
+            await _set(cursor, wanted)
             yield cursor
         return
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("select current_setting('search_path'), current_setting('lock_timeout')")
-        before = await cursor.fetchone()
-        await cursor.execute(settings, ["", timeout])
+        await cursor.execute("select n, current_setting(n) from unnest(%s::text[]) n", [list(wanted)])
+        before: dict[str, str] = dict(await cursor.fetchall())
+        await _set(cursor, wanted)
         yield cursor
-        await cursor.execute(settings, before)
+        await _set(cursor, before)
+
+
+async def _set(cursor: Cursor, settings: Mapping[str, str]) -> None:
+    await cursor.execute(
+        "select set_config(n, v, true) from unnest(%s::text[], %s::text[]) s (n, v)",
+        [list(settings), list(settings.values())],
+    )
 
 
 class Snapshot:
