@@ -27,6 +27,8 @@ COMMANDS = {
     "schema": "schema:schema",
     "setup-reader": "setup_reader:setup_reader",
     "token": "token:token",
+    "export": "export:export",
+    "report": "export:report",
 }
 
 

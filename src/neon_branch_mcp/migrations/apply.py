@@ -29,7 +29,6 @@ from .ledger import LedgerEntry, conflict, find, record
 from .lone import LoneWatch
 from .measure import Measured, measure
 from .plan import Group, Plan, PlannedStatement, plan, without_concurrently
-from .relations import Step
 from .report import Advice, Failure, MigrationReport, State, verdict_of
 from .trace import Evidence, Tracer
 from .watch import Progress, Sample, watching
@@ -311,6 +310,7 @@ class _Run:
                     sql=self.request.plan.sql,
                     done=self.committed + len(group.statements),
                     who=self.request.who,
+                    timeline=self.tracer.timeline(),
                 )
         await self.change.watch_free()
         await self._send(final, "COMMIT")
@@ -380,17 +380,17 @@ class _Run:
         await self.change.watch_free()
         with _stopping_at(statement):
             await watch.begin()
-        started = time.perf_counter()
+        started = watch.started = time.perf_counter()
         try:
             await self._send(statement, statement.text, sample=watch.sample)
         except _Stopped as stopped:
             with contextlib.suppress(psycopg.Error):
                 stopped.left = await watch.left_behind()
             raise
-        step = Step(statement, started, (time.perf_counter() - started) * 1000)
+        step = self.tracer.step(statement, started)
         self.committed += 1
         with _stopping_at(statement):
-            self.tracer.take_lone(step, await watch.end(step))
+            self.tracer.take_lone(await watch.end(step))
 
     async def _send(self, statement: PlannedStatement, text: str, sample: Sample | None = None) -> None:
         """Execute in the extended protocol, where the server itself refuses a second statement in the text."""
@@ -408,7 +408,14 @@ class _Run:
         report = self._report(state)
         with translating():
             async with self.conn.transaction():
-                await record(self.conn, report, sql=self.request.plan.sql, done=self.committed, who=self.request.who)
+                await record(
+                    self.conn,
+                    report,
+                    sql=self.request.plan.sql,
+                    done=self.committed,
+                    who=self.request.who,
+                    timeline=self.tracer.timeline(),
+                )
         return report
 
     async def _abandon(self) -> None:
@@ -473,7 +480,7 @@ class _Run:
             grouping=request.plan.grouping,
             seconds=round(now - self.started, 3),
             data_loss=tuple(found.losses),
-            locks=tuple(h.told(now) for h in found.locks),
+            locks=tuple(h.told(self.tracer.clock) for h in found.locks),
             rewrites=tuple(found.rewrites),
             scans=tuple(found.scans),
             advice=advice,

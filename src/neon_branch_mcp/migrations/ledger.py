@@ -57,8 +57,13 @@ async def _select(conn: AsyncConnection[Any], name: str | None) -> list[LedgerEn
         return await cur.fetchall()
 
 
-async def record(conn: AsyncConnection[Any], report: MigrationReport, *, sql: str, done: int, who: str) -> None:
-    """Write the row, in whatever transaction is open on `conn`. Raises Conflict when another call recorded the name meanwhile."""
+async def record(
+    conn: AsyncConnection[Any], report: MigrationReport, *, sql: str, done: int, who: str, timeline: Mapping[str, Any]
+) -> None:
+    """Write the row, in whatever transaction is open on `conn`; `timeline` is kept with the report.
+
+    Raises Conflict when another call recorded the name meanwhile.
+    """
     # A script may have changed its role; the ledger belongs to the role that logged in.
     await conn.execute("SET SESSION AUTHORIZATION DEFAULT")
     there = await conn.execute("SELECT pg_catalog.to_regclass('neon_branch_mcp.migrations') IS NOT NULL")
@@ -72,7 +77,7 @@ async def record(conn: AsyncConnection[Any], report: MigrationReport, *, sql: st
         "state": "partly_applied" if report.state == "partly_applied" else "applied",
         "done": done,
         "who": who,
-        "report": json.dumps(asdict(report)),
+        "report": json.dumps(asdict(report) | {"timeline": timeline}),
     }
     written = await conn.execute(query("ledger_write"), row)
     if written.rowcount != 1:

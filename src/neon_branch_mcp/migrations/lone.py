@@ -56,6 +56,7 @@ class LoneWatch:
     migrating: AsyncConnection[Any]
     watching: AsyncConnection[Any]
     measured: Measured
+    started: float = 0.0
     before: State = field(default_factory=dict)
     _sampled: dict[int, tuple[str, float, float]] = field(default_factory=dict)
 
@@ -66,7 +67,7 @@ class LoneWatch:
 
     async def sample(self) -> None:
         """Note the locks that the statement holds at this moment."""
-        now = time.perf_counter()
+        now = (time.perf_counter() - self.started) * 1000
         rows = await self.watching.execute(query("locks"), {"pid": self.migrating.info.backend_pid})
         for oid, mode in await rows.fetchall():
             known, first, _ = self._sampled.get(oid, (mode, now, now))
@@ -97,7 +98,7 @@ class LoneWatch:
         known = {r.oid: r for r in self.before.values()}
         held = {oid: seen for oid, seen in self._sampled.items() if strength(seen[0]) > 0 and oid in known}
         return [
-            Held(step.statement.index, known[oid].label, mode, first, last, sampled=True)
+            Held(step.statement.index, known[oid].label, mode, step.at + first, step.at + last, sampled=True)
             for oid, (mode, first, last) in held.items()
             if known[oid].table_oid not in held or strength(held[known[oid].table_oid or 0][0]) < strength(mode)
         ]

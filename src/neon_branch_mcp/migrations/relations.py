@@ -118,8 +118,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """A statement that has run, when it was sent (perf_counter) and how long it took."""
+    """A statement that has run: when, in milliseconds of the script's own time, and how long."""
 
     statement: PlannedStatement
-    started: float
+    at: float
     ms: float

@@ -1,8 +1,8 @@
 """What a migration did, as one frozen value, and as short text that a person or a model decides from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Verdict = Literal["ok", "ok_with_warnings", "destructive", "failed"]
 State = Literal["applied", "already_applied", "dry_run", "rolled_back", "partly_applied"]
@@ -168,6 +168,17 @@ class MigrationReport:
         }[self.state]
         how = f"{self.statements} statement{'s' if self.statements != 1 else ''}, {self.grouping}"
         return f"verdict: {self.verdict} · {self.name} on {self.branch}/{self.database}: {state}; {how}; {_seconds(self.seconds)}"
+
+
+def text_of(recorded: Mapping[str, Any]) -> str:
+    """The text of a report as the ledger keeps it."""
+    fields: dict[str, Any] = {k: recorded[k] for k in MigrationReport.__dataclass_fields__ if k in recorded}
+    parts = {"data_loss": DataLoss, "locks": LockHeld, "rewrites": Rewrite, "scans": Scan, "advice": Advice}
+    for name, part in parts.items():
+        fields[name] = tuple(part(**item) for item in fields.get(name) or ())
+    if fields.get("failure"):
+        fields["failure"] = Failure(**fields["failure"])
+    return MigrationReport(**fields).text()
 
 
 def verdict_of(losses: Sequence[DataLoss], advice: Sequence[Advice], failure: Failure | None) -> Verdict:

@@ -37,6 +37,8 @@ PLAIN = frozenset({
     "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
     "update", "delete", "grant", "revoke", "drop table", "drop index",
 })  # fmt: skip
+TIMELINE = 500
+"""Statements and locks in the picture."""
 # A statement that changes the schema: what it reads is what it has to check or copy.
 DDL = ("create", "alter", "drop", "cluster", "reindex", "refresh", "do", "call")
 
@@ -48,7 +50,7 @@ def strength(mode: str) -> int:
 
 @dataclass
 class Held:
-    """A lock from when its statement was sent to the end of the transaction (perf_counter)."""
+    """A lock from when its statement was sent to the end of the transaction, in milliseconds of the script's own time."""
 
     statement: int
     relation: str
@@ -58,7 +60,7 @@ class Held:
     sampled: bool = False
 
     def told(self, now: float) -> LockHeld:
-        ms = round(((self.until or now) - self.since) * 1000, 1)
+        ms = round((now if self.until is None else self.until) - self.since, 1)
         blocks = STRENGTH[self.mode][1]
         return LockHeld(self.statement, self.relation, self.mode.removesuffix("Lock"), blocks, ms, self.sampled)
 
@@ -119,6 +121,8 @@ class Tracer:
         self.watching = watching
         self.measured = measured
         self.times: list[Step] = []
+        self.clock = 0.0
+        """Milliseconds that the script's own statements took: what measuring takes between them is not the script's."""
         self.new: set[int] = set()
         self._question = ""
         self._judge = Judge(migrating, watching, measured)
@@ -144,6 +148,13 @@ class Tracer:
             self._question = query("trace").replace("{newest}", str(int(found[0][0])))
         self._counters = {oid: (r, i, u, d) for _, oid, r, i, u, d in found if oid is not None}
 
+    def step(self, statement: PlannedStatement, started: float) -> Step:
+        """A statement that was sent at `started` (perf_counter) has ended now; the clock goes on by what it took."""
+        step = Step(statement, self.clock, (time.perf_counter() - started) * 1000)
+        self.clock += step.ms
+        self.times.append(step)
+        return step
+
     async def before(self, statement: PlannedStatement) -> None:
         """Call it before a statement: what it may overwrite is counted anew where the script itself changed it since."""
         if self._seen and may_lose(statement, self.measured.functions):
@@ -152,8 +163,7 @@ class Tracer:
 
     async def after(self, statement: PlannedStatement, started: float, *, always: bool = False) -> None:
         """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction."""
-        step = Step(statement, started, (time.perf_counter() - started) * 1000)
-        self.times.append(step)
+        step = self.step(statement, started)
         if statement.kind == "savepoint":
             self.save(statement.tokens()[1].name)
         if not always and (statement.kind in QUIET or self._meets_nothing_old(statement)):
@@ -198,9 +208,8 @@ class Tracer:
         await self._look_up(row.oid for row in rows if row.oid not in self._before)
         return [Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before]
 
-    def take_lone(self, step: Step, found: Evidence) -> None:
+    def take_lone(self, found: Evidence) -> None:
         """The evidence of a statement that ran outside a transaction."""
-        self.times.append(step)
         self._whole.take(found)
         self._whole.locks += found.locks
 
@@ -252,14 +261,13 @@ class Tracer:
             c.seen.modes |= strong
             mode = max(c.now.modes, key=strength)
             if strength(mode) > c.seen.strength and c.before.kind in "rpmvfiI" and c.before.schema != "pg_toast":
-                self._held[c.before.oid] = Held(step.statement.index, c.before.label, mode, step.started)
+                self._held[c.before.oid] = Held(step.statement.index, c.before.label, mode, step.at)
                 c.seen.strength = strength(mode)
 
     def end_transaction(self, *, kept: bool) -> None:
         """Locks end here: fix how long each was held. Where nothing was `kept`, nothing was lost or rewritten."""
-        now = time.perf_counter()
         for held in self._telling():
-            held.until = now
+            held.until = self.clock
             self._whole.locks.append(held)
         if kept:
             self._whole.take(self._open)
@@ -275,6 +283,30 @@ class Tracer:
             if over is None or strength(over.mode) < strength(held.mode):
                 telling.append(held)
         return telling
+
+    def timeline(self) -> dict[str, Any]:
+        """When each statement ran and each lock was held, on the script's own clock: for a picture."""
+        steps = [
+            {
+                "statement": s.statement.index,
+                "summary": s.statement.summary,
+                "from_ms": round(s.at, 1),
+                "ms": round(s.ms, 1),
+            }
+            for s in self.times[:TIMELINE]
+        ]
+        locks = [
+            {
+                "relation": h.relation,
+                "mode": h.mode.removesuffix("Lock"),
+                "statement": h.statement,
+                "from_ms": round(h.since, 1),
+                "to_ms": round(self.clock if h.until is None else h.until, 1),
+                "sampled": h.sampled,
+            }
+            for h in self.evidence().locks[:TIMELINE]
+        ]
+        return {"steps": steps, "locks": locks}
 
     def evidence(self) -> Evidence:
         """Everything so far, the open transaction included."""
