@@ -9,9 +9,11 @@ from pydantic import Field
 from ..errors import NeonBranchError, NotFound, Refused
 from ..guard.policy import may_delete
 from ..migrations.ledger import read_ledger
+from ..migrations.replay import Replayed
 from ..models import Branch, Database
 from ..neon.branches import NewBranch
 from .context import ToolContext
+from .replay import keep_safe, ledgers_of, replay
 from .schema import compare_schema
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
 from .views import BranchView, branch_view
@@ -110,7 +112,7 @@ async def list_branches(
 
 @dataclass(frozen=True)
 class BranchDetails:
-    """One branch: its facts, computes and databases."""
+    """One branch: its facts, computes, databases, the migrations applied there, and how its schema differs from its parent's."""
 
     branch: BranchView
     access_reason: str
@@ -184,19 +186,30 @@ async def delete_branch(ctx: ToolContext, branch: BranchName, project_id: Projec
 
 @dataclass(frozen=True)
 class ResetBranch:
-    """A branch that is again what its parent is now."""
+    """A branch that is again what its parent is now. `replayed`: the migrations that were applied again, in order."""
 
     branch: BranchView
     reset_from: str | None
+    replayed: list[Replayed]
 
 
-async def reset_branch(ctx: ToolContext, branch: BranchName, project_id: ProjectId = None) -> ResetBranch:
+async def reset_branch(
+    ctx: ToolContext,
+    branch: BranchName,
+    replay_migrations: Annotated[
+        bool, Field(description="Apply the branch's migrations again on the fresh data; default false.")
+    ] = False,
+    project_id: ProjectId = None,
+) -> ResetBranch:
     """Reset a branch: throw its changes away and make it a fresh copy of its parent, with the same connection string."""
     found = await _disposable(ctx, project_id, branch)
     workspace = await ctx.workspace()
+    ledgers = await ledgers_of(ctx, found) if replay_migrations else {}
     await ctx.about_to_change()
+    kept = keep_safe(ctx, found, ledgers)
     after = await workspace.branches.reset(found, progress=ctx.progress)
-    return ResetBranch(await _view(ctx, after), found.parent_id)
+    replayed = await replay(ctx, after, ledgers, kept)
+    return ResetBranch(await _view(ctx, after), found.parent_id, replayed)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,21 @@
 """Tools for migrations: apply_migration."""
 
+import functools
+from collections.abc import Iterator
 from typing import Annotated
 
+import anyio.to_thread
 from pydantic import Field
 
 from ..errors import Refused
 from ..migrations.apply import apply
+from ..migrations.plan import Plan, plan
 from ..migrations.report import MigrationReport
 from .context import Place, ToolContext
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
+
+PART = 50_000
+"""Characters of a script that the guard is asked about at once."""
 
 
 async def apply_migration(
@@ -19,25 +26,56 @@ async def apply_migration(
     database: DatabaseName = None,
     dry_run: Annotated[bool, Field(description="Run all of it, report, and roll back; default false.")] = False,
     lock_timeout: Annotated[float | None, Field(gt=0, description="Seconds to wait for a lock; default 5.")] = None,
+    version: Annotated[str | None, Field(description="A version of your own, kept with the record.")] = None,
     project_id: ProjectId = None,
 ) -> MigrationReport:
     """Apply a schema migration on a branch and report what it locked, rewrote, deleted and changed. Rolls back on error."""
     place = await ctx.place(project_id, branch, database, fresh=True)
     ctx.facts.sql = sql
     _check_writable(place)
+    await _vet(ctx, place, sql)
     await ctx.about_to_change()
     limits = ctx.app.config.sql
-    return await apply(
+    report = await apply(
         ctx.app.executor.session,
         place.target,
         name=name,
         sql=sql,
+        version=version,
         dry_run=dry_run,
         lock_timeout=lock_timeout or limits.lock_timeout,
         statement_timeout=limits.statement_timeout,
         who=ctx.caller.client,
         progress=ctx.progress,
     )
+    ctx.app.executor.forget(place.target)
+    return report
+
+
+async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
+    """Refuse what is no script, and what reaches beyond the branch, as run_sql does."""
+    planned = await anyio.to_thread.run_sync(plan, sql)
+    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch)
+    for part in _parts(planned):
+        await ctx.app.guard.vet(
+            part,
+            branch=place.branch,
+            access=place.access,
+            intent="run_sql",
+            catalogue=functools.partial(ctx.app.executor.catalogue, place.target),
+            elsewhere=elsewhere,
+        )
+
+
+def _parts(planned: Plan) -> Iterator[str]:
+    """A script in pieces of whole statements that the guard reads well within its time."""
+    start = end = 0
+    for s in planned.statements:
+        if s.offset + len(s.text) - start > PART and end > start:
+            yield planned.sql[start:end]
+            start = s.offset
+        end = s.offset + len(s.text)
+    yield planned.sql[start:]
 
 
 def _check_writable(place: Place) -> None:
