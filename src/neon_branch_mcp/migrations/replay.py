@@ -16,9 +16,9 @@ class Replayed:
     """One migration that was applied again. `state` is "already_applied" where the parent had it too."""
 
     name: str
-    database: str
     state: str
-    verdict: str
+    database: str = ""
+    verdict: str = ""
 
 
 def executed_sql(entry: LedgerEntry) -> str:

@@ -23,7 +23,7 @@ class DataLoss:
     kind: LossKind
     object: str
     rows: int | None
-    statement: int
+    statement: int = 0
     exact: bool = True
     note: str = ""
 
@@ -44,8 +44,8 @@ class LockHeld:
     statement: int
     relation: str
     mode: str
-    blocks: str
-    held_ms: float
+    blocks: str = ""
+    held_ms: float = 0.0
     sampled: bool = False
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Rewrite:
 
     statement: int
     relation: str
-    ms: float
+    ms: float = 0.0
     indexes: int = 0
 
     def __str__(self) -> str:
@@ -84,8 +84,8 @@ class Advice:
     """What measurement on a quiet branch cannot show, with the safer way. One that `warns` makes the verdict ok_with_warnings."""
 
     rule: str
-    problem: str
-    instead: str
+    problem: str = ""
+    instead: str = ""
     statement: int | None = None
     warns: bool = True
 
@@ -118,15 +118,9 @@ class MigrationReport:
     a run elsewhere that shows the same pair and `checksum` did what was rehearsed here.
     """
 
-    name: str
-    branch: str
-    database: str
     verdict: Verdict
     applied: bool
     state: State
-    statements: int
-    grouping: str
-    seconds: float
     data_loss: tuple[DataLoss, ...]
     locks: tuple[LockHeld, ...]
     rewrites: tuple[Rewrite, ...]
@@ -134,6 +128,13 @@ class MigrationReport:
     advice: tuple[Advice, ...]
     schema_diff: str
     checksum: str
+    # What has a default is told, but not announced in the tool's output schema, which every client pays for.
+    name: str = ""
+    branch: str = ""
+    database: str = ""
+    statements: int = 0
+    grouping: str = ""
+    seconds: float = 0.0
     version: str | None = None
     schema_before: str = ""
     schema_after: str = ""

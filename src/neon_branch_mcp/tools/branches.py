@@ -118,12 +118,12 @@ class BranchDetails:
     access_reason: str
     state: str
     created_at: str
-    parent_lsn: str | None
-    parent_timestamp: str | None
     computes: list[str]
     databases: list[str]
     migrations: list[str]
     schema_changes: list[str]
+    parent_lsn: str | None = None
+    parent_timestamp: str | None = None
 
 
 async def describe_branch(ctx: ToolContext, branch: BranchName, project_id: ProjectId = None) -> BranchDetails:
@@ -196,9 +196,7 @@ class ResetBranch:
 async def reset_branch(
     ctx: ToolContext,
     branch: BranchName,
-    replay_migrations: Annotated[
-        bool, Field(description="Apply the branch's migrations again on the fresh data; default false.")
-    ] = False,
+    replay_migrations: Annotated[bool, Field(description="Then apply its migrations again; default false.")] = False,
     project_id: ProjectId = None,
 ) -> ResetBranch:
     """Reset a branch: throw its changes away and make it a fresh copy of its parent, with the same connection string."""

@@ -13,7 +13,6 @@ from ..migrations.replay import Replayed, executed_sql, keep
 from ..models import Branch
 from .context import Place, ToolContext
 
-
 Ledgers = Mapping[str, Sequence[LedgerEntry]]
 
 
@@ -66,7 +65,7 @@ async def _again(ctx: ToolContext, place: Place, entry: LedgerEntry) -> Replayed
         who=entry.applied_by,
         progress=ctx.progress,
     )
-    return Replayed(entry.name, place.database.name, report.state, report.verdict)
+    return Replayed(entry.name, report.state, place.database.name, report.verdict)
 
 
 def _no_longer_fits(
