@@ -168,3 +168,82 @@ create function public.cyc() returns int language sql as 'select count(*)::int f
 create type enumwith as enum (); create type rng as range (subtype = int, multirange_type_name = multirng);
   create table arr (a enumwith[], b rng[], c app.email[], d app.t, e rng, m multirng) ;
 """
+
+# What real schemas do to their DDL: renames, attached partitions, inheritance, circles, overloads, odd names, grants taken back.
+QUIRKS = r"""
+set client_min_messages = error;
+create extension pg_trgm; create extension tablefunc; create extension ltree;
+create domain year as integer constraint year_check check (value >= 1901 and value <= 2155);
+create domain "Flag" boolean not null; create domain "Name" varchar(50); create domain sub as "Name" check (value <> '');
+create type mpaa as enum ('G','PG-13'); comment on type mpaa is 'rating';
+create function _group_concat(text,
+  text) returns text language sql immutable as $$ select case when $2 is null then $1 when $1 is null then $2 else $1 || ',
+  ' || $2 end $$;
+create aggregate group_concat(text) (sfunc = _group_concat, stype = text);
+create table film (film_id serial primary key, title text not null, fulltext tsvector not null, rating mpaa default 'G',
+  release_year year, special_features text[], "ActiveFlag" "Flag" default true not null, rowguid uuid not null default gen_random_uuid());
+create trigger film_fulltext_trigger before insert or update on film for each row execute function tsvector_update_trigger('fulltext',
+  'pg_catalog.english', 'title');
+create index film_ft on film using gist (fulltext); create index film_trgm on film using gist (title gist_trgm_ops(siglen=32));
+  create index on film (title desc nulls last, (release_year + 1) nulls first);
+create table customer (id int primary key, boss int references customer, unique (boss) deferrable);
+create table payment (payment_id int generated always as identity, customer_id int not null, payment_date timestamptz not null,
+  amount numeric(5,2) not null, check (amount > 0)) partition by range (payment_date);
+create table payment_p1 partition of payment for values from ('2022-01-01') to ('2022-02-01');
+  create table payment_p2 (customer_id int not null, payment_date timestamptz not null, payment_id int not null,
+  amount numeric(5,2) not null, check (amount > 0), constraint payment_amount_check check (amount > 0));
+alter table payment attach partition payment_p2 for values from ('2022-02-01') to ('2022-03-01');
+alter table payment_p1 add constraint p1_cust foreign key (customer_id) references customer; create index on payment_p1 (customer_id);
+  create index p2_idx on payment_p2 (amount);
+alter table payment add primary key (payment_date, payment_id); create index payment_c on payment (customer_id);
+  alter table payment add foreign key (customer_id) references customer on delete cascade;
+create table multi (a int, b int, c text, primary key (a, b)) partition by list (a);
+  create table multi_1 partition of multi for values in (1) partition by range (b);
+  create table multi_1_x partition of multi_1 for values from (1) to (5); create table multi_1_d partition of multi_1 default;
+  create unique index multi_u on multi (a, b, c); create index multi_c on multi (lower(c));
+create table ref_multi (a int, b int, foreign key (a, b) references multi deferrable initially deferred);
+create table empty_table ();
+create view v1 as select id, boss from customer; alter view v1 rename column boss to chef;
+create function f_v1(x v1) returns int language sql as 'select x.id'; create view v2 as select f_v1(v1) as f from v1;
+create materialized view m1 as select count(*) as n from v2; create materialized view m2 as select n * 2 as nn from m1;
+  create unique index on m2 (nn);
+create function ins() returns trigger language plpgsql as 'begin return null; end';
+  create trigger v1_ins instead of insert or delete on v1 for each row execute function ins(); comment on trigger v1_ins on v1 is 'tr';
+create type comp as (a sub, b mpaa[], c text collate "C");
+comment on column comp.a is 'attr a'; create table uses_comp (c comp, cs comp[], p ltree default '0'::ltree);
+create function takes(comp, out x int, inout y text default 'q', variadic z int[] default '{1}') language sql as $$ select 1, $2 $$;
+create function ret_table(n int) returns table (id int,
+  "Title" text) language plpgsql stable rows 50 as $fn$ begin return query select film_id, title from film limit n; end $fn$;
+create function over(int) returns int language sql as 'select 1'; create function over(text) returns int language sql as 'select 2';
+  create function over(int, int) returns int language sql as 'select 3';
+comment on function over(text) is 'text one'; comment on aggregate group_concat(text) is 'agg';
+create table circ_a (id int primary key, b int); create table circ_b (id int primary key, a int references circ_a);
+  alter table circ_a add foreign key (b) references circ_b;
+create schema "Sales";
+  create table "Sales"."SalesOrderHeader" ("SalesOrderID" int constraint "PK_SalesOrderHeader_SalesOrderID" primary key,
+  "OrderDate" date, "Total" money, x xml, constraint "CK_Total" check ("Total" >= 0::money));
+  cluster "Sales"."SalesOrderHeader" using "PK_SalesOrderHeader_SalesOrderID";
+create view "Sales"."vX" as select "SalesOrderID", (xpath('/a/b/text()', x))[1]::text as b,
+  row_number() over (order by "OrderDate") as rn from "Sales"."SalesOrderHeader" where "OrderDate" between '2020-01-01' and '2021-01-01';
+create view gb as select c.id, c.boss, count(*) from customer c join film on true group by c.id;
+create statistics film_expr (mcv) on (lower(title)), rating from film;
+create table serial_elsewhere (id int default nextval('film_film_id_seq')); create sequence shared owned by circ_a.b;
+create table inh1 (a int not null, b int default 3, constraint a_pos check (a > 0)); create table inh2 (a int, c int);
+  create table inh3 (a int, d int) inherits (inh1, inh2); create table inh4 () inherits (inh3); alter table inh4 alter b drop default;
+  alter table inh3 alter c set not null;
+create function proc_default(d date default current_date, i interval default '1 day'::interval) returns date language sql as 'select d';
+create function cfg() returns void language sql set search_path = '$user', public set timezone to 'UTC' as '';
+create rule r1 as on update to film where new.title = 'x' do also (delete from customer where id = 1;
+  delete from customer where id = 2); alter table film disable rule r1;
+create policy pp on film to public using (true); alter table film alter column title set statistics 50;
+create operator === (leftarg = text, rightarg = text, function = texteq, commutator = ===, negator = !==, restrict = eqsel,
+  join = eqjoinsel, hashes, merges); create operator !== (leftarg = text, rightarg = text, function = textne, negator = ===);
+alter table film add column gen2 int generated always as (film_id * 2) stored; alter table film drop column special_features;
+create table long_name_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (some_very_long_column_name_bbbbbbbbbbbbbbbbbbbbbbb
+  serial primary key, c int unique check (c > 0) references customer);
+create table bits (a bit(3), b bit varying(5), c interval day to second(3), d time(2) with time zone, e numeric, f "char", g name,
+  h character(5)[], i timestamp(3)[][] );
+grant all on all tables in schema "Sales" to public; grant all on sequence film_film_id_seq to public;
+  grant usage on type mpaa to public; revoke all on schema public from public; grant usage on schema public to public;
+  revoke usage on type year from public; revoke all on film from cloud_admin; grant select, insert on film to cloud_admin with grant option;
+"""

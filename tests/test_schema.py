@@ -14,7 +14,7 @@ from neon_branch_mcp.postgres.describe import describe
 from neon_branch_mcp.postgres.introspect import introspect
 from neon_branch_mcp.postgres.schema_text import render
 from tests.conftest import Scratch
-from tests.schema_samples import RARE, SHOP
+from tests.schema_samples import QUIRKS, RARE, SHOP
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ async def conn(database_uri: str) -> AsyncIterator[Connection]:
         yield opened
 
 
-@pytest.mark.parametrize("sample", [SHOP, RARE], ids=["shop", "rare"])
+@pytest.mark.parametrize("sample", [SHOP, RARE, QUIRKS], ids=["shop", "rare", "quirks"])
 async def test_a_schema_made_from_its_own_ddl_dumps_the_same(superuser_uris: tuple[str, str], sample: str) -> None:
     original, rebuilt = superuser_uris
     async with await psycopg.AsyncConnection.connect(original, autocommit=True) as conn:
