@@ -119,23 +119,24 @@ async def test_bad_requests_do_no_harm(plane: LocalPlane) -> None:
         assert "Traceback" not in answer.text
         assert str(Path(__file__).parent.parent) not in answer.text
 
-    async def round_of(client: httpx.AsyncClient, base: str, seeds: range) -> None:
+    async def round_of(base: str, seeds: range) -> None:
         limiter = anyio.CapacityLimiter(20)
 
-        async def one(seed: int) -> None:
+        async def one(client: httpx.AsyncClient, seed: int) -> None:
             async with limiter:
                 await send(client, Maker(seed).request(base))
 
-        async with anyio.create_task_group() as tasks:
+        async with httpx.AsyncClient(timeout=60) as client, anyio.create_task_group() as tasks:
             for seed in seeds:
-                tasks.start_soon(one, seed)
+                tasks.start_soon(one, client, seed)
 
-    async with running(config) as server, httpx.AsyncClient(timeout=60) as client:
-        await round_of(client, server.base, range(REQUESTS // 2))
+    async with running(config) as server:
+        await round_of(server.base, range(REQUESTS // 2))
         before, open_files = memory(), len(os.listdir("/proc/self/fd"))
-        await round_of(client, server.base, range(REQUESTS // 2, REQUESTS))
+        await round_of(server.base, range(REQUESTS // 2, REQUESTS))
         assert memory() - before < 20_000_000
-        assert len(os.listdir("/proc/self/fd")) <= open_files + 10
+        # Some connections to Postgres may be kept, and some be closing; the clients' are gone.
+        assert len(os.listdir("/proc/self/fd")) <= open_files + 20
         async with rpc(server, TOKEN) as good:
             assert (await good.call("query", sql="SELECT 1"))["rows"] == [[1]]
             counted = (await good.client.get(f"{server.base}/metrics")).text
