@@ -56,4 +56,21 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_clients.py::test_codex_keeps_comments_other_servers_and_what_the_user_decided_about_our_tools",
         "test_clients.py::test_a_json_file_keeps_what_else_is_in_it",
     ),
+    "Over HTTP many callers work at once, and none sees another's projects, branches, rows or sessions.": (
+        "test_http_isolation.py::test_many_callers_at_once_each_see_their_own",
+        "test_http_isolation.py::test_what_one_session_leaves_behind_the_next_does_not_find",
+        "test_http_isolation.py::test_connections_are_not_shared_between_keys",
+    ),
+    "A scope by URL or token only narrows, and one that is not understood is refused.": (
+        "test_http_scope.py::test_a_scope_never_widens_a_token",
+        "test_http_scope.py::test_what_is_not_understood_is_refused",
+        "test_http_server.py::test_a_scoped_url_cannot_be_left",
+    ),
+    "A thousand bad requests get answers that blame the client, and leave the server as it was.": (
+        "test_http_fuzz.py::test_bad_requests_do_no_harm",
+    ),
+    "Of two replicas one may die or be stopped: the other goes on, and only what a killed one was answering is lost.": (
+        "test_http_replicas.py::test_one_of_two_replicas_is_killed_in_the_middle_of_the_load",
+        "test_http_replicas.py::test_a_replica_that_is_stopped_ends_what_it_began",
+    ),
 }
