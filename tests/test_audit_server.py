@@ -132,10 +132,11 @@ def test_after_kill_nine_every_write_that_reached_postgres_is_on_record(places: 
     )
     client = RawClient(process, "2025-06-18")
     client.greet()
-    threading.Timer(random.uniform(1.5, 3), process.kill).start()
     try:
         for number in range(10_000):
             client.tool("run_sql", sql=f"INSERT INTO marks VALUES ('{process.pid}-{number}')", branch="killed")
+            if number == 2:
+                threading.Timer(random.uniform(0, 1), process.kill).start()
     except (EOFError, BrokenPipeError):
         pass
     process.wait(30)
