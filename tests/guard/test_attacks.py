@@ -169,7 +169,7 @@ async def test_unparsed_reads_hold_as_hard(superuser_uri: str, probe: Probe, mak
 async def test_a_text_made_to_choke_the_parser_is_refused_in_time_and_harms_nobody(
     text: str, parser_client: Client
 ) -> None:
-    with anyio.fail_after(6):
+    with anyio.fail_after(20):  # 2 s for the text; the rest is for starting workers on a machine that does other things
         with pytest.raises(NeonBranchError):
             await parser_client(text)
         assert (await parser_client("SELECT 42")).rows == [[42]]

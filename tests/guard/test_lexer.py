@@ -1,10 +1,16 @@
 """The lexer ends strings, comments and names where Postgres does, and statements with them."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlglot.dialects.postgres import Postgres
 
 from neon_branch_mcp.guard.lexer import Kind, LexError, called, fold, statements, tokens, truncate
+from neon_branch_mcp.guard.statements import inspect
+from neon_branch_mcp.guard.statements_parse import parse
+from neon_branch_mcp.guard.statements_spelling import TYPE_WORDS
 
 
 def kinds(sql: str) -> list[tuple[str, str]]:
@@ -65,6 +71,42 @@ def test_names_are_kept_as_postgres_keeps_them() -> None:
 def test_what_does_not_end_is_an_error(sql: str) -> None:
     with pytest.raises(LexError):
         list(tokens(sql))
+
+
+def test_every_word_that_the_parser_takes_for_a_type_is_known() -> None:
+    """Nested calls of these make it run for minutes; the text checks bound them."""
+    types = Postgres.Parser.TYPE_TOKENS
+    words = {
+        word.lower() for word, token in Postgres.Tokenizer.KEYWORDS.items() if token in types and word.isidentifier()
+    }
+    assert words <= TYPE_WORDS
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "int(",
+        "int((",
+        "struct(",
+        "timestamp (",
+        "decimal(f(",
+        "ARRAY[",
+        "x::int[",
+        "int(ARRAY[",
+        "int(a[",
+        "f(",
+        "(SELECT ",
+    ],
+)
+def test_no_nesting_that_passes_the_text_checks_holds_the_parser(opening: str) -> None:
+    for depth in range(2, 40):
+        opened = opening * depth
+        closed = "".join(")" if char == "(" else "]" for char in reversed(opened) if char in "([")
+        begin = time.perf_counter()
+        if inspect(f"SELECT {opened}1{closed}", "read", parse).rule == "text":
+            return
+        assert time.perf_counter() - begin < 2, depth
+    assert opening in ("f(", "(SELECT ")
 
 
 PIECES = st.sampled_from(

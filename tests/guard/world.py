@@ -39,7 +39,12 @@ CREATE FUNCTION evil_operator(a int, b int) RETURNS int LANGUAGE sql VOLATILE AS
 CREATE OPERATOR ### (LEFTARG = int, RIGHTARG = int, FUNCTION = evil_operator);
 CREATE FUNCTION evil_check(v int) RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT trap(4713) > 0 $$;
 CREATE DOMAIN trapped AS int CHECK (evil_check(VALUE));
+CREATE DOMAIN trapped_twice AS trapped;
+CREATE TYPE trapped_pair AS (a trapped, b int);
+CREATE TABLE typed (trapped trapped);
 CREATE TYPE pair AS (a int, b int);
+CREATE TABLE pairs (p pair);
+INSERT INTO pairs VALUES ((1, 2)::pair);
 CREATE FUNCTION evil_cast(p pair) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4714) $$;
 CREATE CAST (pair AS int) WITH FUNCTION evil_cast(pair) AS IMPLICIT;
 CREATE VIEW trap_view AS SELECT id, trap(4715) AS t FROM canary;
@@ -51,6 +56,8 @@ CREATE FUNCTION a_very_long_name_that_is_exactly_at_the_limit_of_sixty_three_b(n
     LANGUAGE sql VOLATILE AS $$ SELECT trap(4718) $$;
 CREATE FUNCTION évil(n int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4719) $$;
 CREATE FUNCTION evil_window(state int, v int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4720) $$;
+CREATE FUNCTION defaulted(n int DEFAULT trap(4723)) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN n; END $$;
+CREATE FUNCTION in_atomic() RETURNS int LANGUAGE sql STABLE BEGIN ATOMIC SELECT trap(4724); END;
 CREATE FUNCTION no_arguments() RETURNS SETOF int LANGUAGE sql VOLATILE AS $$ SELECT trap(4721) $$;
 CREATE FUNCTION variadic_trap(VARIADIC a int[]) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(4722) $$;
 CREATE TABLE canary_rls (id int PRIMARY KEY, v int);

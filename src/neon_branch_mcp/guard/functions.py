@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .lexer import Kind, LexError, called, skip_blank, tokens
+from .lexer import Kind, LexError, called, cast_to, skip_blank, tokens
 
 
 def _words(text: str) -> frozenset[str]:
@@ -20,7 +20,9 @@ def _words(text: str) -> frozenset[str]:
 
 HARMLESS = _words(
     """
-    bernoulli system system_rows system_time
+    bernoulli system system_rows system_time gen_random_bytes gen_salt pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt
+    pgp_pub_encrypt_bytea normal_rand pg_cluster_size approximate_working_set_size_seconds neon_get_lfc_stats backpressure_lsns
+    backpressure_throttling_time local_cache_pages
     random random_normal setseed clock_timestamp timeofday statement_timestamp transaction_timestamp gen_random_uuid
     uuidv4 uuidv7 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 currval lastval pg_size_pretty pg_size_bytes
     pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size pg_tablespace_size
@@ -90,9 +92,9 @@ class FunctionCatalogue:
     """What one database says about what may be called there. `stamp` changes whenever any of it changes.
 
     `volatile` maps the name of every volatile function, procedure or aggregate to BUILT_IN, EXTENSION or the signature of the user's
-    own function (which wins where a name has several). `operators` are the symbols, `types` the names, behind which a volatile
-    function stands (casts, domain checks); `foreign` names the relations whose rows live on another server. `mislabelled` maps the
-    name of a function that claims to be harmless to what its body calls.
+    own function (which wins where a name has several); `mislabelled` maps the name of a function that claims to be harmless to what
+    its body calls. Behind `operators` (symbols) and `types` (also tables with such columns) stands a volatile function; behind
+    `checked` types one that runs when something is cast to them. `foreign` names the relations whose rows live on another server.
     """
 
     stamp: str = ""
@@ -100,6 +102,7 @@ class FunctionCatalogue:
     mislabelled: Mapping[str, str] = field(default_factory=dict)
     operators: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
+    checked: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
 
 
@@ -157,6 +160,11 @@ def _opens(sql: str, offset: int) -> bool:
 def judge_calls(names: Iterable[str], catalogue: FunctionCatalogue) -> Harm | None:
     """None when every name is harmless in that database."""
     for name in sorted(names):
+        if name in _TYPES_BY_TEXT and catalogue.checked:
+            return Harm(
+                "type",
+                f"calls {name}, which may run the check of a type by name, and one here calls a VOLATILE function",
+            )
         if is_outside(name):
             return Harm("function", f"calls {name}, which acts beyond this transaction")
         if (lie := catalogue.mislabelled.get(name)) is not None:
@@ -199,11 +207,17 @@ def _has_effects(name: str, volatile: Mapping[str, str]) -> bool:
     return is_outside(name) or (whose is not None and not (name in HARMLESS and whose in (BUILT_IN, EXTENSION)))
 
 
-def judge_symbols(operators: Collection[str], names: Collection[str], catalogue: FunctionCatalogue) -> Harm | None:
+# They take the name of a type as text.
+_TYPES_BY_TEXT = frozenset({"pg_input_is_valid", "pg_input_error_info"})
+
+
+def judge_symbols(
+    operators: Collection[str], names: Collection[str], casts: Collection[str], catalogue: FunctionCatalogue
+) -> Harm | None:
     """Operators and types that hide a volatile function, and relations that stand for another server's."""
     for symbol in sorted(catalogue.operators.intersection(operators)):
         return Harm("operator", f"uses the operator {symbol}, which in this database calls a VOLATILE function")
-    for name in sorted(catalogue.types.intersection(names)):
+    for name in sorted(catalogue.types.intersection(names) | catalogue.checked.intersection(casts)):
         return Harm("type", f"uses {name}: a check or a cast of that type calls a VOLATILE function in this database")
     for name in sorted(catalogue.foreign.intersection(names)):
         return Harm("foreign", f"reads {name}, whose rows come from another server, outside this transaction")
@@ -224,6 +238,7 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
     calls: set[str] = set()
     operators: set[str] = set()
     names: set[str] = set()
+    casts: set[str] = set()
     for key, value in _walk(json.loads(plan)):
         if key == "Node Type" and value.startswith("Foreign"):
             return Harm(
@@ -242,7 +257,8 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
         calls |= called(found)
         operators.update(t.text for t in found if t.kind is Kind.OPERATOR)
         names.update(t.text for t in found if t.kind in (Kind.WORD, Kind.QUOTED))
-    return judge_calls(calls, catalogue) or judge_symbols(operators, names, catalogue)
+        casts |= cast_to(found)
+    return judge_calls(calls, catalogue) or judge_symbols(operators, names, casts | calls, catalogue)
 
 
 def _walk(node: Any, key: str = "") -> Iterable[tuple[str, str]]:

@@ -203,3 +203,24 @@ def called(found: Sequence[Token]) -> set[str]:
     return {
         token.text for token, after in pairwise(found) if token.kind in (Kind.WORD, Kind.QUOTED) and after.is_char("(")
     }
+
+
+def cast_to(found: Sequence[Token]) -> set[str]:
+    """Names that may be those of types: after `::` or `AS`, with what follows their dots; before a string (`date '…'`); and after a
+    name that begins an item of a list in parentheses (`AS t(a int, b date)`).
+    """
+    names: set[str] = set()
+    typed = False
+    previous: Token | None = None
+    for before, token in pairwise(found):
+        named = token.kind in (Kind.WORD, Kind.QUOTED)
+        after_name = before.kind in (Kind.WORD, Kind.QUOTED)
+        dotted = before.is_char(".") or token.is_char(".")
+        item = named and after_name and previous is not None and (previous.is_char("(") or previous.is_char(","))
+        typed = before.is_char(":") or before.is_word("as") or item or (typed and dotted)
+        if typed and named:
+            names.add(token.text)
+        if token.kind is Kind.STRING and after_name:
+            names.add(before.text)
+        previous = before
+    return names

@@ -63,6 +63,7 @@ class VettedSql:
     calls: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    casts: tuple[str, ...] = ()
     rollback: bool = False
     statements: int = 1
     changes_schema: bool = False
@@ -79,7 +80,9 @@ class VettedSql:
         """The same judgement with fresher facts of the catalogue."""
         if not self.layers.functions:
             return None
-        harm = judge_calls(self.calls, catalogue) or judge_symbols(self.operators, self.names, catalogue)
+        harm = judge_calls(self.calls, catalogue) or judge_symbols(
+            self.operators, self.names, {*self.casts, *self.calls}, catalogue
+        )
         return None if harm is None else self._refuse(harm)
 
     def judge_plan(self, plan: str, catalogue: FunctionCatalogue) -> "Refuse | None":
@@ -222,6 +225,7 @@ def _decide_read(
         calls=report.calls,
         operators=report.operators,
         names=report.names,
+        casts=report.casts,
         catalogue=catalogue,
         layers=layers,
         maker=_MAKER,

@@ -13,13 +13,17 @@ from typing import Any, Literal, Self
 from . import lexer
 from .functions import beyond_in_text, beyond_statement_in_text, outside_in_text
 from .lexer import Kind, LexError, Token
-from .statements_spelling import simplified
+from .statements_spelling import TYPE_WORDS, simplified
 
 HEADER = struct.Struct(">I")  # before each JSON frame between the server and a worker
 MAX_BYTES = 100_000  # of a statement that must be shown to only read
 MAX_BYTES_WRITE = 4_000_000
 MAX_PARENTHESES = 40
 MAX_BRACKETS = 8
+MAX_TYPES = 5
+NESTING = (
+    f"it nests more than {MAX_PARENTHESES} parentheses, {MAX_BRACKETS} brackets or {MAX_TYPES} calls of a type's name"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _UNICODE_ESCAPE = re.compile(r"[uU]&['\"]")
 _ESCAPED = re.compile(r"[^\w\s'\"](?:\+([0-9A-Fa-f]{6})|([0-9A-Fa-f]{4}))")
@@ -46,6 +50,7 @@ class Report:
     calls: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    casts: tuple[str, ...] = ()
     outside: str | None = None
     beyond: str | None = None
     beyond_statement: str | None = None
@@ -103,6 +108,7 @@ def inspect(sql: str, mode: Mode, parse: Parse) -> Report:
         "calls": tuple(sorted(lexer.called(found))),
         "operators": tuple(sorted({t.text for t in found if t.kind is Kind.OPERATOR})),
         "names": tuple(sorted({t.text for t in found if t.kind in (Kind.WORD, Kind.QUOTED)})),
+        "casts": tuple(sorted(lexer.cast_to(found))),
         "outside": outside_in_text(sql),
         "beyond": beyond_in_text(_unescaped(sql)),
         "beyond_statement": _beyond_statement(sql, parts),
@@ -174,20 +180,18 @@ def _read(sql: str, part: Sequence[Token], parse: Parse | None) -> tuple[Stateme
 
 def _too_deep(part: Sequence[Token]) -> TreeVerdict | None:
     """Nesting that no real statement has, and that makes a parser run for minutes or crash."""
-    depth = {"(": 0, "[": 0}
+    opened: list[str] = []
+    before: Token | None = None
     for token in part:
-        if token.kind is not Kind.OTHER:
-            continue
-        if token.text in depth:
-            depth[token.text] += 1
-        elif token.text in ")]":
-            depth["(" if token.text == ")" else "["] -= 1
-        if depth["("] > MAX_PARENTHESES or depth["["] > MAX_BRACKETS:
-            return TreeVerdict(
-                f"it nests more than {MAX_PARENTHESES} parentheses or {MAX_BRACKETS} brackets",
-                "text",
-                offset=token.start,
-            )
+        if token.kind is Kind.OTHER and token.text in "([":
+            typed = token.text == "(" and before is not None and before.kind is Kind.WORD and before.text in TYPE_WORDS
+            opened.append("type" if typed else token.text)
+            types, brackets = opened.count("type"), opened.count("[")
+            if len(opened) - brackets > MAX_PARENTHESES or brackets + types > MAX_BRACKETS or types > MAX_TYPES:
+                return TreeVerdict(NESTING, "text", offset=token.start)
+        elif token.kind is Kind.OTHER and token.text in ")]" and opened:
+            opened.pop()
+        before = token
     return None
 
 

@@ -17,6 +17,20 @@ _LITERAL_TYPES = (
     "int4range int8range numrange daterange tsrange tstzrange regclass regtype regproc oid money txid_snapshot"
 )
 LITERAL_TYPES = frozenset(_LITERAL_TYPES.split())
+# What sqlglot takes for a type, so that a parenthesis after it makes it try twice; nested, that doubles and doubles.
+_TYPE_WORDS = """
+    array bigdecimal bigint bignum bignumeric bigserial binary bit blob bool boolean bpchar byte bytea char
+    character clob cstring date datemultirange daterange datetime dec decfloat decimal decimal128 decimal256
+    decimal32 decimal64 double enum fixed float float4 float8 geography geometry hstore hugeint inet int int1 int128
+    int16 int2 int256 int32 int4 int4multirange int4range int64 int8 int8multirange int8range integer interval json
+    jsonb list long longblob longtext longvarchar map mediumblob mediumint mediumtext money name nchar null nullable
+    number numeric nummultirange numrange nvarchar nvarchar2 object oid point range real ref regclass regcollation
+    regconfig regdictionary regnamespace regoper regoperator regproc regprocedure regrole regtype serial short
+    smallint smallserial str string struct text time time_ns timestamp timestamp_ltz timestamp_ntz timestampltz
+    timestampntz timestamptz timetz tinyblob tinyint tinytext tsmultirange tsrange tstzmultirange tstzrange uhugeint
+    uint uint128 uint256 union unknown uuid varbinary varchar varchar2 variant vector xml
+"""
+TYPE_WORDS = frozenset(_TYPE_WORDS.split())
 # Before these an operator has nothing on its left: `SELECT @ -5`.
 _OPENING = (
     "select distinct all where and or not on when then else case by having limit offset in like ilike between as is from "

@@ -24,7 +24,7 @@ async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
     # The query's order lets a user's function win over an extension's, and that over a built-in of the same name.
     volatile = {row[0]: row[1] for row in await _rows(wire, "guard_functions")}
     bodies = [(row[0], row[1], row[2]) for row in await _rows(wire, "guard_bodies")]
-    traps: dict[str, set[str]] = {"operator": set(), "type": set(), "foreign": set()}
+    traps: dict[str, set[str]] = {"operator": set(), "type": set(), "checked": set(), "foreign": set()}
     for kind, name in await _rows(wire, "guard_traps"):
         traps[kind].add(name)
     return FunctionCatalogue(
@@ -33,6 +33,7 @@ async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
         mislabelled=mislabelled(bodies, volatile),
         operators=frozenset(traps["operator"]),
         types=frozenset(traps["type"]),
+        checked=frozenset(traps["checked"]),
         foreign=frozenset(traps["foreign"]),
     )
 
