@@ -216,13 +216,17 @@ def column_text(table: Table, column: Column, constraints: list[Constraint], con
         text += short_type(column.type)
         if detail.collation:
             text += f" collate {detail.collation}"
-        if column.not_null and not detail.identity and all(c.kind != "primary key" for c in constraints):
+        if (
+            column.not_null
+            and not detail.identity
+            and all(c.kind not in ("primary key", "not null") for c in constraints)
+        ):
             text += " not null"
         if column.default is not None:
             text += (
                 f" default {column.default}"
                 if not detail.generated
-                else f" generated always as ({column.default}) {detail.generated}"
+                else f" generated always as {_parenthesized(column.default)} {detail.generated}"
             )
     if detail.identity:
         text += f" generated {detail.identity} as identity"
@@ -314,6 +318,8 @@ def _constraint_text(c: Constraint, inline: bool) -> str:
             cols = "" if c.ref_primary else f"({quote_list(c.ref_columns)})"
             lead = "" if inline else f"foreign key {columns} "
             return f"{lead}references {target}{cols}{_lower(c.definition[len(head) :])}"
+    if c.kind == "not null" and inline:
+        return f"not null{_lower(c.definition.removeprefix(f'NOT NULL {quote(c.columns[0])}'))}"
     if c.kind == "check":
         return without_double_parentheses(c.definition)
     return c.definition.replace("EXCLUDE USING", "exclude using", 1) if c.kind == "exclude" else c.definition
@@ -321,10 +327,10 @@ def _constraint_text(c: Constraint, inline: bool) -> str:
 
 def without_double_parentheses(definition: str) -> str:
     """CHECK ((a > 0)) → check (a > 0), where the inner pair spans the whole."""
-    match = re.fullmatch(r"CHECK \(\((.*)\)\)( NO INHERIT)?( NOT VALID)?", definition, re.DOTALL)
+    match = re.fullmatch(r"CHECK \(\((.*)\)\)( NO INHERIT)?( NOT VALID)?( NOT ENFORCED)?", definition, re.DOTALL)
     if match is None or not _balanced(match[1]):
         return definition.replace("CHECK", "check", 1)
-    return f"check ({match[1]}){_lower(match[2] or '')}{_lower(match[3] or '')}"
+    return f"check ({match[1]}){_lower(''.join(m or '' for m in match.groups()[1:]))}"
 
 
 def _balanced(text: str) -> bool:
