@@ -41,6 +41,27 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_audit.py::test_a_changed_record_shows",
         "test_audit_server.py::test_after_kill_nine_every_write_that_reached_postgres_is_on_record",
     ),
+    "A migration's report names every loss, and invents none.": (
+        "test_migration_losses.py::test_a_loss_is_reported_with_its_rows",
+        "test_migration_losses.py::test_no_loss_is_invented",
+        "test_migration_evidence.py::test_each_row_of_the_table_is_measured",
+    ),
+    "`verify_migration` calls preserved only what is proven, and finds every planted loss.": (
+        "test_verify_migrations.py::test_verdict",
+        "test_verify_tool.py::test_a_planted_loss_is_shown_by_key",
+    ),
+    "A schema made from what we read of another one dumps the same.": (
+        "test_schema.py::test_a_schema_made_from_its_own_ddl_dumps_the_same",
+    ),
+    "The local control plane answers as Neon's specification says, and Neon's own clients work with it unchanged.": (
+        "contract/test_contract.py::test_every_route_is_one_of_the_specification",
+        "contract/test_contract.py::test_a_branch_lives_by_the_contract",
+        "contract/test_neon_api.py::test_it_makes_uses_and_deletes_a_branch",
+        "contract/test_neon_api.py::test_neons_own_cli_works_unchanged",
+    ),
+    "A client's first requests are answered before the SDK is imported, with the real server's very bytes.": (
+        "test_front.py::test_its_answers_are_the_real_servers_to_the_byte",
+    ),
     "A kill -9 at any moment leaves the local branches consistent and no process behind.": (
         "test_local_crash.py::test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind",
     ),
