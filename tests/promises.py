@@ -90,7 +90,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "A thousand bad requests get answers that blame the client, and leave the server as it was.": (
         "test_http_fuzz.py::test_bad_requests_do_no_harm",
     ),
-    "Of two replicas one may die or be stopped: the other goes on, and only what a killed one was answering is lost.": (
+    "Of two replicas one may die or be stopped: the other goes on, and only what the one was answering or being given is lost.": (
         "test_http_replicas.py::test_one_of_two_replicas_is_killed_in_the_middle_of_the_load",
         "test_http_replicas.py::test_a_replica_that_is_stopped_ends_what_it_began",
     ),
