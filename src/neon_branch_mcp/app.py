@@ -1,5 +1,6 @@
 """The composition root: settings become a running application, opened piece by piece as calls need them."""
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +14,7 @@ import httpx
 from . import __version__
 from .audit import Audit
 from .config import Config, Secret
-from .errors import ConfigError, NotPermitted
+from .errors import ConfigError, NeonBranchError, NotPermitted
 from .guard.guard import Guard
 from .guard.policy import two_statements
 from .neon.branches import Branches
@@ -23,6 +24,8 @@ from .postgres.target import Target
 
 if TYPE_CHECKING:
     from .local.plane import LocalPlane
+
+log = logging.getLogger(__name__)
 
 LOCAL_BASE_URL = "http://local.invalid/api/v2"
 NO_KEY = (
@@ -154,6 +157,13 @@ class App:
         self._past_requests += client.calls
         self._past_retries += client.retries
         await client.aclose()
+
+    async def warm_up(self) -> None:
+        """Starts what the first statement would else wait for; what fails here is said by the call that needs it."""
+        try:
+            await self.guard.warm()
+        except (NeonBranchError, OSError) as exc:
+            log.warning("The guard's worker did not start: %s", exc)
 
     async def ensure_guarded(self, target: Target) -> None:
         """Raises ConfigError when the target's server takes two statements where the guard sends one; tested once per branch."""

@@ -51,8 +51,10 @@ def serve(
 
 
 async def _serve_stdio(config: Config, handover: Handover | None) -> None:
-    async with open_app(config) as app:
+    async with open_app(config) as app, anyio.create_task_group() as beside:
+        beside.start_soon(app.warm_up)
         await serve_stdio(build_server(app, session_caller(Caller())), handover)
+        beside.cancel_scope.cancel()
 
 
 def _serve_http(config: Config, address: str) -> None:
