@@ -112,7 +112,8 @@ def create_branch(job: Job) -> None:
         cluster, cloned = _copy_of(job, cluster)
     if job.row.payload["compute"]:
         with job.step("start_compute"):
-            cluster.start()
+            if not cluster.is_ready():  # a warm spare runs already
+                cluster.start()
             _apply_passwords(core, branch.id, cluster)
             with core.store.write() as tx:
                 _hand_over(tx, branch.id, cluster, made_by=_way(cluster, cloned), parent_lsn=cloned.lsn)
