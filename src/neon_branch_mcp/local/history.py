@@ -120,7 +120,8 @@ def mark_end(parent: Cluster) -> None:
     """
     with parent.connect() as conn:
         conn.execute("SET synchronous_commit = on")
-        conn.execute("SELECT pg_current_xact_id()")
+        # A transaction that writes no WAL of its own would not be flushed by its commit, whatever the setting.
+        conn.execute("SELECT pg_logical_emit_message(true, 'neon-branch-mcp', 'end')")
 
 
 def keep_history(core: Core, branch: BranchRow, window: float, *, interrupt: Callable[[], None]) -> None:
