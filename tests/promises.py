@@ -73,9 +73,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "All tools together cost an agent at most 4,500 tokens; the instructions stay under 250 characters.": (
         "test_served.py::test_all_tools_together_cost_at_most_4500_tokens",
     ),
-    "`init` keeps what is in a client's file, and what it writes starts.": (
+    "`init` keeps what is in a client's file, and with what it writes the real clients do the journey; only deleting asks.": (
         "test_clients.py::test_codex_keeps_comments_other_servers_and_what_the_user_decided_about_our_tools",
         "test_clients.py::test_a_json_file_keeps_what_else_is_in_it",
+        "real_clients/test_real_clients.py::test_codex_does_the_journey_over_stdio_unasked_but_for_deleting",
+        "real_clients/test_real_clients.py::test_codex_does_the_journey_over_http",
+        "real_clients/test_real_clients.py::test_claude_code_does_the_journey",
     ),
     "Over HTTP many callers work at once, and none sees another's projects, branches, rows or sessions.": (
         "test_http_isolation.py::test_many_callers_at_once_each_see_their_own",
@@ -93,5 +96,29 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "Of two replicas one may die or be stopped: the other goes on, and only what the one was answering or being given is lost.": (
         "test_http_replicas.py::test_one_of_two_replicas_is_killed_in_the_middle_of_the_load",
         "test_http_replicas.py::test_a_replica_that_is_stopped_ends_what_it_began",
+    ),
+    "A migration is applied whole or not at all, together with its entry in the ledger; what remains otherwise is said by name.": (
+        "test_migration_apply.py::test_changes_and_ledger_are_there_together",
+        "test_migration_apply.py::test_an_error_says_where_and_why_and_leaves_nothing",
+        "test_migration_apply.py::test_after_a_committed_part_the_error_says_exactly_what_remains",
+    ),
+    "The report tells every lock, rewrite, scan and loss of a migration, and invents none.": (
+        "test_migration_evidence.py::test_each_row_of_the_table_is_measured",
+        "test_migration_losses.py::test_a_loss_is_reported_with_its_rows",
+        "test_migration_losses.py::test_no_loss_is_invented",
+    ),
+    "verify_migration finds a planted loss of one character or one duplicate, and calls nothing lost that is preserved.": (
+        "test_verify_migrations.py::test_verdict",
+        "test_verify.py::test_a_lost_duplicate_in_a_table_without_a_key_is_found",
+    ),
+    "The schema that an agent reads is the whole schema.": (
+        "test_schema.py::test_a_schema_made_from_its_own_ddl_dumps_the_same",
+    ),
+    "Neon's own command line works against the local control plane unchanged.": (
+        "contract/test_neon_api.py::test_neons_own_cli_works_unchanged",
+        "contract/test_contract.py::test_a_branch_lives_by_the_contract",
+    ),
+    "A cancelled call stops its statement in Postgres.": (
+        "test_served_live.py::test_a_cancelled_call_stops_its_statement_in_postgres",
     ),
 }
