@@ -31,10 +31,11 @@ def test_the_guides_check_proves_every_address(client: RawClient) -> None:
     assert {"users.street", "users.city", "users.state", "users.zip"} <= set(checks[0]["covers"])
 
 
-def test_the_base_is_the_parent_and_is_left_alone(client: RawClient) -> None:
+def test_the_base_is_the_parent_as_it_was_and_no_branch_is_left(client: RawClient) -> None:
     before = {b["name"] for b in client.tool("list_branches")["branches"]}
     report = verify(client)
-    assert (report["base"], report["branch"]) in {("main", "split"), (report["base"], "split")}
+    assert report["branch"] == "split"
+    assert report["base_is"] == "as branched", report
     assert {b["name"] for b in client.tool("list_branches")["branches"]} == before
 
 

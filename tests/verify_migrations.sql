@@ -230,3 +230,15 @@ INSERT INTO user_addresses (user_id, street, city, state, zip) SELECT id, street
   street IS NOT NULL;
 UPDATE user_addresses SET street = o.street FROM user_addresses o WHERE o.id = 11001 - user_addresses.id;
 ALTER TABLE users DROP COLUMN street, DROP COLUMN city, DROP COLUMN state, DROP COLUMN zip;
+
+-- == backfill_touches_updated_at: unproven [users: unproven]
+ALTER TABLE users ADD country text;
+UPDATE users SET country = CASE WHEN state IS NOT NULL THEN 'US' END;
+
+-- == touched_and_one_character_lost: lost [users: lost]
+UPDATE users SET name = overlay(name placing 'x' from 2 for 1) WHERE id = 4711;
+
+-- == sign_flipped: lost [order_items: lost]
+DROP VIEW order_totals;
+ALTER TABLE order_items ALTER unit_price TYPE numeric(10, 2)
+  USING CASE WHEN order_id = 5 THEN -unit_price ELSE unit_price END;

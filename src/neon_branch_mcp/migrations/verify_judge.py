@@ -10,6 +10,7 @@
 | gone, and found under another name; gone, and something is new on the branch where it might be | unproven, with a check to pass |
 | could not be read, not reached in time, of a type whose equality proves nothing when texts differ | unproven |
 | gone, and nothing on the branch is new: there is no place where it could be | lost |
+| times changed to later ones in a table with a trigger before each UPDATE (updated_at) | unproven |
 | values changed, rows removed | lost, or unproven where the base is the parent now and it may have changed there |
 """
 
@@ -138,6 +139,9 @@ def _column(outcome: TableOutcome, pair: ColumnPair, changed: int, evidence: Evi
         return ColumnFinding(name, "preserved", f"{reason}; proven by check {proof}")
     if not pair.how.conclusive:
         return ColumnFinding(name, "unproven", reason)
+    if trigger := outcome.touched.get(name):
+        told = f"{reason}, each to a time after all of the base's: trigger {trigger} runs before every UPDATE; disable it to keep them"
+        return ColumnFinding(name, "unproven", told)
     if evidence.base_is == "parent now":
         return ColumnFinding(name, "unproven", f"{reason}, on the branch or on the parent since")
     if found := evidence.columns.get((outcome.tables.base.oid, name)):

@@ -10,6 +10,11 @@ from .verify_catalogue import Catalogue, DataTable, TableColumn, quoted
 from .verify_side import SideRun, both
 
 SMALL = 2**62
+TIMES = frozenset({"timestamp", "timestamptz", "date"})
+TOUCHING = """
+select string_agg(tgname::text, ', ' order by tgname) from pg_catalog.pg_trigger
+where tgrelid = {oid} and not tgisinternal and tgenabled in ('O', 'A') and tgtype & 19 = 19 -- BEFORE UPDATE FOR EACH ROW
+"""
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,16 @@ class TablePair:
 
 @dataclass
 class TableOutcome:
-    """What was measured about a table. `difference` is None where it could not be compared; `failure` then says why."""
+    """What was measured about a table. `difference` is None where it could not be compared; `failure` then says why.
+
+    `touched` names columns that a trigger seems to have set to the time of an UPDATE, with that trigger.
+    """
 
     tables: TablePair
     difference: Difference | None = None
     rows_base: int | None = None
     non_null: dict[str, int] = field(default_factory=dict)
+    touched: dict[str, str] = field(default_factory=dict)
     failure: str = ""
 
 
@@ -106,6 +115,7 @@ async def measure(base: SideRun, branch: SideRun, tables: TablePair, seed: int) 
                 what = await comparison(base, branch, tables, seed)
                 outcome.difference = await compare(base, branch, what)
                 outcome.rows_base = outcome.difference.rows_base
+                await _find_touched(base, branch, outcome)
             if tables.gone or tables.branch is None:
                 await _count_gone(base, outcome)
     except TimedOut:
@@ -113,6 +123,23 @@ async def measure(base: SideRun, branch: SideRun, tables: TablePair, seed: int) 
     except NeonBranchError as exc:
         outcome.failure = exc.message
     return outcome
+
+
+async def _find_touched(base: SideRun, branch: SideRun, outcome: TableOutcome) -> None:
+    """Columns like updated_at: every changed value is now later than all that the base has, and a trigger runs before each UPDATE."""
+    now, diff = outcome.tables.branch, outcome.difference
+    times = [p for p in outcome.tables.pairs if diff and diff.columns.get(p.base.name) and p.base.type.builtin in TIMES]
+    if now is None or diff is None or not times:
+        return
+    trigger = (await branch.one(TOUCHING.format(oid=now.oid)))[0]
+    if trigger is None:
+        return
+    for pair in times:
+        table = outcome.tables.base
+        latest = (await base.one(f"SELECT max(t.{quoted(pair.base.name)})::pg_catalog.text FROM {table.from_sql}"))[0]
+        later = f"SELECT count(*) FROM {now.from_sql} WHERE t.{quoted(pair.branch.name)} > '{latest}'"
+        if (await branch.one(later))[0] >= diff.columns[pair.base.name]:
+            outcome.touched[pair.base.name] = trigger
 
 
 async def _count_gone(base: SideRun, outcome: TableOutcome) -> None:
