@@ -55,12 +55,12 @@ def hints(spec: ToolSpec, policy: PolicyConfig) -> Hints:
     return Hints(read_only=False, destructive=spec.effect == "destroy", idempotent=spec.effect == "secret")
 
 
-ProjectId = Annotated[str | None, Field(description="Project id; only needed when there are several.")]
+ProjectId = Annotated[str | None, Field(description="Project id, where there are several.")]
 BranchName = Annotated[str, Field(description="Branch, by id or name.")]
 MaybeBranch = Annotated[
-    str | None, Field(description="Branch, by id or name; left out: the default branch, which is read-only.")
+    str | None, Field(description="Branch, by id or name; default: the default branch (read-only).")
 ]
-DatabaseName = Annotated[str | None, Field(description="Database; only needed when the branch has several.")]
+DatabaseName = Annotated[str | None, Field(description="Database, where there are several.")]
 Sql = Annotated[str, Field(description="The SQL text.")]
 Params = Annotated[list[Any] | None, Field(description="Values for $1, $2, … in the SQL.")]
 MaxRows = Annotated[int | None, Field(ge=1, le=10_000, description="Most rows to return, 1 to 10000; default 100.")]
