@@ -10,6 +10,8 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Final
 
+import anyio
+
 from .statements import HEADER, Mode, Report, too_long
 
 PARSE_TIMEOUT: Final = 2.0
@@ -50,7 +52,9 @@ class StatementPool:
         """Have one worker ready."""
         async with self._places:
             if not self._idle:
-                worker = await _Worker.start()
+                # A process that is half started belongs to nobody: a server that ends just now waits for it, and ends it.
+                with anyio.CancelScope(shield=True):
+                    worker = await _Worker.start()
                 if self._closed:
                     await worker.kill()
                 else:
