@@ -110,7 +110,7 @@ async def load(plane: LocalPlane, count: int = 2) -> AsyncIterator[tuple[list[Re
         async def caller() -> None:
             while True:
                 found.open += 1
-                is_good = await _call(f"http://127.0.0.1:{port}/mcp")
+                is_good = await _call(f"http://127.0.0.1:{port}/mcp?projectId={plane.project_id}")
                 found.open -= 1
                 found.good += is_good
                 found.failed += not is_good

@@ -23,6 +23,7 @@ from ..postgres.errors import translate, translating
 from ..postgres.introspect import introspect
 from ..postgres.schema import Schema
 from ..postgres.target import Target
+from ..postgres.waiting import uninterrupted
 from .advice import Facts, advise
 from .diff import diff
 from .ledger import LedgerEntry, conflict, find, record
@@ -90,17 +91,21 @@ async def apply(
     """
     planned = await asyncio.to_thread(plan, sql)
     request = Request(target, planned, name, version, dry_run, lock_timeout, statement_timeout, who, progress)
+    return await uninterrupted(_apply(sessions, request))
+
+
+async def _apply(sessions: SessionFactory, request: Request) -> MigrationReport:
     async with (
-        sessions(target, purpose="migration") as migrating,
-        sessions(target, purpose="migration watch") as watcher,
+        sessions(request.target, purpose="migration") as migrating,
+        sessions(request.target, purpose="migration watch") as watcher,
     ):
         with translating():
             await _settings(migrating, request)
             await _alone(migrating, watcher, request)
-            if (entry := await find(migrating, name)) is not None and entry.state == "applied":
+            if (entry := await find(migrating, request.name)) is not None and entry.state == "applied":
                 return _already(request, entry)
             await _watch_settings(watcher)
-            measured = await measure(watcher, planned)
+            measured = await measure(watcher, request.plan)
         return await _traced(request, migrating, watcher, measured)
 
 
