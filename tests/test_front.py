@@ -40,7 +40,7 @@ CONFIGURATIONS: dict[str, tuple[list[str], dict[str, str], str]] = {
     "look-only by environment": ([], {"NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "on"}, ""),
     "groups by flag": (["--tools", "branches,sql"], {}, ""),
     "groups by file": ([], {}, '[policy]\ntools = ["schema", "branches", "projects"]'),
-    "groups by environment": ([], {"NEON_BRANCH_MCP_POLICY_TOOLS": "sql, branches"}, ""),
+    "groups by environment": ([], {"NEON_BRANCH_MCP_POLICY_TOOLS": "sql,schema"}, ""),
     "pinned by file, own": ([], {}, '[neon]\nproject_id = "p-1"\n[policy]\nwrite = "own"'),
 }
 
@@ -159,11 +159,11 @@ def test_its_answers_are_the_real_servers_to_the_byte(
         (["--unknown"], KEY),
         (["--project-id"], KEY),
         (["--config", "missing.toml"], KEY),
-        (["--tools", "sql"], KEY),
+        (["--tools", "branches,nonsense"], KEY),
         ([], {**KEY, "NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "perhaps"}),
         ([], {}),
     ],
-    ids=["http", "unknown option", "missing value", "missing file", "no branches", "wrong value", "no key"],
+    ids=["http", "unknown option", "missing value", "missing file", "unknown group", "wrong value", "no key"],
 )
 def test_it_steps_aside_for_what_it_does_not_understand(
     arguments: list[str], env: dict[str, str], tmp_path: Path

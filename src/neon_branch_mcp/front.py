@@ -191,6 +191,8 @@ def fitting_snapshot(arguments: Sequence[str], env: Mapping[str, str], cwd: Path
         return None
     if variant is None or document["sdk"] != _sdk_version():
         return None
+    if not {t["group"] for t in document["tools"]}.issuperset(variant.groups or ()):
+        return None  # the real server says which groups there are
     return Snapshot(document, variant)
 
 
@@ -230,8 +232,6 @@ def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) ->
     groups = flags.get("--tools") or setting("policy", "tools") or ()
     if isinstance(groups, str):
         groups = [g.strip() for g in groups.split(",") if g.strip()]
-    if groups and "branches" not in groups:
-        return None  # without branch names to complete, the server's capabilities differ
     return Variant(
         write_own=setting("policy", "write") == "own",
         pinned=bool(flags.get("--project-id") or setting("neon", "project_id")),
