@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from neon_branch_mcp.config import Config
+from neon_branch_mcp.config import Config, NeonContext
 from neon_branch_mcp.errors import NeonBranchError
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.neon.branches import Branches
@@ -42,7 +42,10 @@ async def open_cloud(
             base_url=BASE_URL, api_key=plane.api_key, transport=proxy, timeout=2.5, retry_budget=20, pace=0.2
         )
         try:
-            branches = Branches(client, Config.model_validate(sections), session=session)
+            # Other tests make projects of their own on the same plane; `.neon` would name this one.
+            context = NeonContext(plane.project_id, None, None)
+            config = Config.model_validate(sections).model_copy(update={"context": context})
+            branches = Branches(client, config, session=session)
             yield Cloud(client, branches, proxy, plane.project_id)
         finally:
             await client.aclose()

@@ -167,8 +167,16 @@ def test_a_port_taken_by_another_program_is_replaced(folder: Path) -> None:
         stranger.listen()
         with opened(folder) as plane:
             wait_for(lambda: plane.plane.service.endpoints(project)[0].port != before)
-            with psycopg.connect(uri_of(plane, root_of(plane).id)) as conn:
-                conn.execute("SELECT 1")
+            # The new port is on record a moment before somebody listens there.
+            wait_for(lambda: answers(uri_of(plane, root_of(plane).id)))
+
+
+def answers(uri: str) -> bool:
+    try:
+        with psycopg.connect(uri) as conn:
+            return conn.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
 
 
 def test_running_out_of_ports_is_a_refusal_that_names_the_settings(folder: Path) -> None:

@@ -96,7 +96,7 @@ async def test_the_page_is_one_file_that_loads_nothing() -> None:
     assert not [word for word in (" src=", "href=", "@import", "fetch(", "innerHTML", "eval(") if word in html]
     assert pictured == {
         name: {"ui": {"resourceUri": "ui://neon-branch-mcp/view.html"}}
-        for name in ("describe_schema", "apply_migration")
+        for name in ("describe_schema", "apply_migration", "verify_migration")
     }
 
 

@@ -1,5 +1,6 @@
 """verify_migration through a raw client: the guide's journey, its checks past the guard, and what bad input gets."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -32,11 +33,18 @@ def test_the_guides_check_proves_every_address(client: RawClient) -> None:
 
 
 def test_the_base_is_the_parent_as_it_was_and_no_branch_is_left(client: RawClient) -> None:
-    before = {b["name"] for b in client.tool("list_branches")["branches"]}
-    report = verify(client)
-    assert report["branch"] == "split"
-    assert report["base_is"] == "as branched", report
-    assert {b["name"] for b in client.tool("list_branches")["branches"]} == before
+    # The plane begins to keep history a moment after it is made; a branch taken before that has only the parent as it is now.
+    for number in range(20):
+        name = f"history-{number}"
+        client.tool("create_branch", name=name)
+        before = {b["name"] for b in client.tool("list_branches")["branches"]}
+        report = client.tool("verify_migration", branch=name)
+        assert {b["name"] for b in client.tool("list_branches")["branches"]} == before
+        client.tool("delete_branch", branch=name)
+        if report["base_is"] == "as branched":
+            return
+        time.sleep(0.5)
+    raise AssertionError(report)
 
 
 @pytest.mark.parametrize("side", ["base_sql", "branch_sql"])
