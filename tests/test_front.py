@@ -74,20 +74,31 @@ def parsed(arguments: list[str]) -> Config:
     return settings(**{k: v for k, v in given.items() if k != "http"})
 
 
+class Pipes:
+    """Two pipes between a client and a server. Each end is closed once: its number may be somebody else's afterwards."""
+
+    def __init__(self) -> None:
+        self.server_in, self.client_out = os.pipe()
+        self.client_in, self.server_out = os.pipe()
+        self._open = {self.server_in, self.client_out, self.client_in, self.server_out}
+
+    def close(self, end: int) -> None:
+        if end in self._open:
+            self._open.remove(end)
+            os.close(end)
+
+    def close_all(self) -> None:
+        for end in list(self._open):
+            self.close(end)
+
+
 @contextmanager
-def pipes() -> Iterator[tuple[int, int, int, int]]:
-    """(the server's input, where to write to it, where to read from it, the server's output)."""
-    server_in, client_out = os.pipe()
-    client_in, server_out = os.pipe()
-    ends = [server_in, client_out, client_in, server_out]
+def pipes() -> Iterator[Pipes]:
+    made = Pipes()
     try:
-        yield server_in, client_out, client_in, server_out
+        yield made
     finally:
-        for end in ends:
-            try:
-                os.close(end)
-            except OSError:
-                continue  # closed by the test to say that the client is gone
+        made.close_all()
 
 
 def real_answers(config: Config, messages: list[dict[str, Any]]) -> list[bytes]:
@@ -97,36 +108,36 @@ def real_answers(config: Config, messages: list[dict[str, Any]]) -> list[bytes]:
         async with open_app(config) as app:
             await serve_stdio(build_server(app, session_caller(Caller())), handover)
 
-    with pipes() as (server_in, client_out, client_in, server_out):
-        handover = Handover(server_in, server_out, (), b"", frozenset(), closed=False)
+    with pipes() as p:
+        handover = Handover(p.server_in, p.server_out, (), b"", frozenset(), closed=False)
         thread = threading.Thread(target=anyio.run, args=(serve, handover))
         thread.start()
         answers = []
-        with os.fdopen(os.dup(client_in), "rb") as reader:
+        with os.fdopen(os.dup(p.client_in), "rb") as reader:
             for message in messages:
-                os.write(client_out, json.dumps(message).encode() + b"\n")
+                os.write(p.client_out, json.dumps(message).encode() + b"\n")
                 answers.append(reader.readline())
-        os.close(client_out)
+        p.close(p.client_out)
         thread.join(20)
         assert not thread.is_alive()
     return answers
 
 
-def _send_and_close(end: int, data: bytes) -> None:
-    os.write(end, data)
-    os.close(end)
+def _send_and_close(p: Pipes, data: bytes) -> None:
+    os.write(p.client_out, data)
+    p.close(p.client_out)
 
 
 def front_answers(snapshot: Snapshot, data: bytes) -> tuple[list[bytes], Handover]:
     """What the front writes for these bytes, and what it hands over when the client closes its end."""
-    with pipes() as (server_in, client_out, client_in, server_out):
+    with pipes() as p:
         never, unused = os.pipe()
-        writer = threading.Thread(target=_send_and_close, args=(client_out, data))
+        writer = threading.Thread(target=_send_and_close, args=(p, data))
         writer.start()
-        handover = Front(snapshot, server_in, server_out).run(never)
+        handover = Front(snapshot, p.server_in, p.server_out).run(never)
         writer.join(5)
-        os.close(server_out)
-        with os.fdopen(os.dup(client_in), "rb") as reader:
+        p.close(p.server_out)
+        with os.fdopen(os.dup(p.client_in), "rb") as reader:
             written = reader.readlines()
         os.close(never)
         os.close(unused)
@@ -206,14 +217,14 @@ def test_a_handshake_that_was_answered_is_not_answered_again(tmp_path: Path) -> 
         async with open_app(config) as app:
             await serve_stdio(build_server(app, session_caller(Caller())), handover)
 
-    with pipes() as (server_in, client_out, client_in, server_out):
-        handover = Handover(server_in, server_out, (greeting,), listing[:10], frozenset({"greeting"}), closed=False)
+    with pipes() as p:
+        handover = Handover(p.server_in, p.server_out, (greeting,), listing[:10], frozenset({"greeting"}), closed=False)
         thread = threading.Thread(target=anyio.run, args=(serve, handover))
         thread.start()
-        os.write(client_out, listing[10:] + b"\n")
-        with os.fdopen(os.dup(client_in), "rb") as reader:
+        os.write(p.client_out, listing[10:] + b"\n")
+        with os.fdopen(os.dup(p.client_in), "rb") as reader:
             first = json.loads(reader.readline())
-        os.close(client_out)
+        p.close(p.client_out)
         thread.join(20)
     assert first["id"] == 8
 
