@@ -21,7 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from neon_branch_mcp.config import LocalConfig
+from neon_branch_mcp.config import Config, LocalConfig, NeonContext
 from neon_branch_mcp.local.cluster import Cluster
 from neon_branch_mcp.local.plane import BASE_URL, LocalPlane, open_plane
 from tests.schema_samples import SHOP
@@ -69,6 +69,13 @@ def plane(portal: BlockingPortal) -> Iterator[LocalPlane]:
         opened = stack.enter_context(portal.wrap_async_context_manager(open_plane(LocalConfig(data_dir=folder))))
         stack.callback(shutil.rmtree, opened.service.core.places.sockets, ignore_errors=True)
         yield opened
+
+
+def plane_config(plane: LocalPlane, **sections: Any) -> Config:
+    """A server's settings over the plane, in its first project: other tests make projects of their own. No audit unless asked for."""
+    local = {"enabled": True, "data_dir": plane.data_dir}
+    settings = Config.model_validate({"local": local, "audit": {"enabled": False}, **sections})
+    return settings.model_copy(update={"context": NeonContext(plane.project_id, None, None)})
 
 
 def api_client(plane: LocalPlane) -> httpx.AsyncClient:

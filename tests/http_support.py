@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from neon_branch_mcp.app import App, open_app
-from neon_branch_mcp.config import AuditConfig, Config, HttpConfig, LocalConfig, NeonContext
+from neon_branch_mcp.config import Config
 from neon_branch_mcp.http.asgi import HttpServer, build_http_app
 from neon_branch_mcp.http.listener import uvicorn_server
 from neon_branch_mcp.local.plane import BASE_URL, LocalPlane
@@ -37,16 +37,6 @@ class Running:
     @property
     def url(self) -> str:
         return f"{self.base}/mcp"
-
-
-def local_config(plane: LocalPlane, **http: Any) -> Config:
-    """The settings of a server over the session's plane, in its first project: other tests make projects of their own."""
-    return Config(
-        context=NeonContext(plane.project_id, None, None),
-        local=LocalConfig(enabled=True, data_dir=plane.data_dir),
-        http=HttpConfig(**http),
-        audit=AuditConfig(enabled=False),
-    )
 
 
 @asynccontextmanager

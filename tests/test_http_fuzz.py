@@ -15,7 +15,8 @@ import pytest
 from neon_branch_mcp.http.tokens import hashed
 from neon_branch_mcp.local.plane import LocalPlane
 
-from .http_support import HEADERS, local_config, rpc, running
+from .conftest import plane_config
+from .http_support import HEADERS, rpc, running
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +107,7 @@ def memory() -> int:
 async def test_bad_requests_do_no_harm(plane: LocalPlane) -> None:
     # Read-only, so that a request that happens to be good changes nothing for other tests.
     tokens = [{"name": "fuzz", "hash": hashed(TOKEN), "read_only": True}]
-    config = local_config(plane, auth="tokens", tokens=tokens, calls_per_minute=0)
+    config = plane_config(plane, http={"auth": "tokens", "tokens": tokens, "calls_per_minute": 0})
     statuses: Counter[int] = Counter()
 
     async def send(client: httpx.AsyncClient, request: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ from neon_branch_mcp.http.listener import parse_address
 from neon_branch_mcp.http.tokens import hashed
 from neon_branch_mcp.local.plane import LocalPlane
 
-from .http_support import HEADERS, Running, local_config, rpc, running
+from .conftest import plane_config
+from .http_support import HEADERS, Running, rpc, running
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +29,7 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 
 @pytest.fixture
 async def server(plane: LocalPlane) -> AsyncIterator[Running]:
-    async with running(local_config(plane)) as started:
+    async with running(plane_config(plane)) as started:
         yield started
 
 
@@ -148,7 +149,7 @@ async def test_broken_requests_get_an_error_and_no_traceback(server: Running, bo
 
 
 async def test_a_body_beyond_the_limit_is_not_read(plane: LocalPlane) -> None:
-    async with running(local_config(plane, max_body=2048)) as server:
+    async with running(plane_config(plane, http={"max_body": 2048})) as server:
         assert (await post(server, b" " * 2049)).status_code == 413
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -161,13 +162,13 @@ async def test_a_body_beyond_the_limit_is_not_read(plane: LocalPlane) -> None:
 
 
 async def test_headers_beyond_the_limit_are_refused(plane: LocalPlane) -> None:
-    async with running(local_config(plane, max_head=4096)) as server:
+    async with running(plane_config(plane, http={"max_head": 4096})) as server:
         assert (await post(server, x_long="a" * 5000)).status_code == 431
         assert (await post(server, path="/mcp?projectId=" + "a" * 5000)).status_code in (414, 431)
 
 
 async def test_slow_clients_are_given_up(plane: LocalPlane) -> None:
-    async with running(local_config(plane, head_timeout=0.3, body_timeout=0.3)) as server:
+    async with running(plane_config(plane, http={"head_timeout": 0.3, "body_timeout": 0.3})) as server:
         host, port = server.base.removeprefix("http://").split(":")
         head = b"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
         for sent, status in ((b"", b"408"), (b"POST /mcp HT", b"408"), (head + b"{", b"408")):
@@ -179,7 +180,7 @@ async def test_slow_clients_are_given_up(plane: LocalPlane) -> None:
 
 
 async def test_an_endless_head_is_cut_off(plane: LocalPlane) -> None:
-    async with running(local_config(plane, max_head=4096)) as server:
+    async with running(plane_config(plane, http={"max_head": 4096})) as server:
         host, port = server.base.removeprefix("http://").split(":")
         with anyio.fail_after(10):
             async with await anyio.connect_tcp(host, int(port)) as stream:
@@ -207,7 +208,7 @@ async def test_tokens_bind_their_holders(plane: LocalPlane) -> None:
         {"name": "other", "hash": hashed("other-token"), "project_id": "other-project-1"},
         {"name": "one", "hash": hashed("one-token"), "tools": ["query"]},
     ]
-    async with running(local_config(plane, auth="tokens", tokens=tokens)) as server:
+    async with running(plane_config(plane, http={"auth": "tokens", "tokens": tokens})) as server:
         async with rpc(server, "all-token") as client:
             assert {"run_sql", "list_projects", "create_branch"} <= await client.tools()
             assert (await client.call("query", sql="SELECT 1"))["rows"] == [[1]]
@@ -227,7 +228,10 @@ async def test_tokens_bind_their_holders(plane: LocalPlane) -> None:
 @pytest.mark.parametrize("token", [None, "wrong-token", "read-token extra"])
 async def test_without_a_good_token_the_challenge_is_given(plane: LocalPlane, token: str | None) -> None:
     tokens = [{"name": "reader", "hash": hashed("read-token")}]
-    async with running(local_config(plane, auth="tokens", tokens=tokens)) as server, rpc(server, token) as client:
+    async with (
+        running(plane_config(plane, http={"auth": "tokens", "tokens": tokens})) as server,
+        rpc(server, token) as client,
+    ):
         answer = await client.send("tools/list")
         assert answer.status_code == 401
         challenge = answer.headers["www-authenticate"]
@@ -237,7 +241,9 @@ async def test_without_a_good_token_the_challenge_is_given(plane: LocalPlane, to
 
 
 async def test_jwt_metadata_says_where_to_get_a_token(plane: LocalPlane) -> None:
-    config = local_config(plane, auth="jwt", issuer="https://issuer.example", public_url="https://neon.example/mcp")
+    config = plane_config(
+        plane, http={"auth": "jwt", "issuer": "https://issuer.example", "public_url": "https://neon.example/mcp"}
+    )
     async with running(config) as server, rpc(server) as client:
         answer = await client.send("tools/list")
         assert answer.status_code == 401
@@ -273,7 +279,7 @@ async def test_a_url_that_is_not_understood_is_400(server: Running, query: str) 
 
 
 async def test_a_caller_at_its_limit_is_told_in_words_a_model_reads(plane: LocalPlane) -> None:
-    async with running(local_config(plane, calls_per_minute=2)) as server, rpc(server) as client:
+    async with running(plane_config(plane, http={"calls_per_minute": 2})) as server, rpc(server) as client:
         for _ in range(2):
             await client.call("query", sql="SELECT 1")
         assert "[limit]" in await client.error("query", sql="SELECT 1")
@@ -281,7 +287,7 @@ async def test_a_caller_at_its_limit_is_told_in_words_a_model_reads(plane: Local
 
 
 async def test_calls_and_requests_at_once_are_bounded(plane: LocalPlane) -> None:
-    config = local_config(plane, max_calls=2, max_requests=3)
+    config = plane_config(plane, http={"max_calls": 2, "max_requests": 3})
     async with running(config) as server, rpc(server) as client:
         await client.call("query", sql="SELECT 1")
         statuses: list[int] = []
@@ -345,7 +351,7 @@ async def test_what_happened_is_counted(server: Running) -> None:
 
 
 async def test_metrics_may_have_a_token_of_their_own(plane: LocalPlane) -> None:
-    config = local_config(plane, metrics_token=Secret("for-prometheus"))
+    config = plane_config(plane, http={"metrics_token": Secret("for-prometheus")})
     async with running(config) as server, httpx.AsyncClient() as client:
         assert (await client.get(f"{server.base}/metrics")).status_code == 401
         allowed = {"authorization": "Bearer for-prometheus"}

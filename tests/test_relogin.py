@@ -6,18 +6,16 @@ import pytest
 from mcp import Client
 
 from neon_branch_mcp.app import Caller, open_app
-from neon_branch_mcp.config import Config, NeonContext
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.server import build_server, session_caller
 from tests.cloud import open_cloud
+from tests.conftest import plane_config
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_reads_and_writes_go_on_after_the_password_was_reset(plane: LocalPlane, tmp_path: Path) -> None:
-    config = Config.model_validate(
-        {"local": {"enabled": True, "data_dir": plane.data_dir}, "audit": {"path": tmp_path / "audit.jsonl"}}
-    ).model_copy(update={"context": NeonContext(plane.project_id, None, None)})
+    config = plane_config(plane, audit={"path": tmp_path / "audit.jsonl"})
     calls = (("query", "SELECT 1"), ("run_sql", "CREATE TABLE t (a int)"), ("query", "SELECT 1"))
     async with (
         open_app(config) as app,

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 import psycopg
@@ -13,20 +12,17 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference, TextResourceContents
 
 from neon_branch_mcp.app import Caller, open_app
-from neon_branch_mcp.config import load
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.server import build_server, session_caller
 
-from .conftest import MadeBranch
+from .conftest import MadeBranch, plane_config
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
 async def served(plane: LocalPlane) -> AsyncIterator[Client]:
-    local = {"enabled": True, "data_dir": str(plane.data_dir)}
-    config = load({"local": local, "audit": {"enabled": False}}, env={}, cwd=Path("/"))
-    async with open_app(config) as app, Client(build_server(app, session_caller(Caller()))) as client:
+    async with open_app(plane_config(plane)) as app, Client(build_server(app, session_caller(Caller()))) as client:
         yield client
 
 

@@ -11,9 +11,10 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags, Tracer, TracerProvider
 
 from neon_branch_mcp.app import Caller, open_app
-from neon_branch_mcp.config import Config, NeonContext
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.server import build_server, session_caller
+
+from .conftest import plane_config
 
 pytestmark = pytest.mark.anyio
 
@@ -55,9 +56,7 @@ class _Kept(NonRecordingSpan):
 async def test_api_calls_and_sql_have_spans_without_data(plane: LocalPlane, tmp_path: Path) -> None:
     recorder = Recorder()
     trace.set_tracer_provider(recorder)
-    config = Config.model_validate(
-        {"local": {"enabled": True, "data_dir": plane.data_dir}, "audit": {"path": tmp_path / "audit.jsonl"}}
-    ).model_copy(update={"context": NeonContext(plane.project_id, None, None)})
+    config = plane_config(plane, audit={"path": tmp_path / "audit.jsonl"})
     async with open_app(config) as app, Client(build_server(app, session_caller(Caller()))) as client:
         assert not (await client.call_tool("query", {"sql": "SELECT 'private'"})).is_error
         assert (await client.call_tool("query", {"sql": "SELECT 'private'::int"})).is_error

@@ -4,8 +4,9 @@ import asyncio
 import re
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,7 +15,7 @@ from ..app import open_app
 from ..config import Config
 from ..errors import ConfigError
 from .asgi import MCP_PATH, build_http_app
-from .connection import protocol
+from .connection import Stopping, protocol
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.%]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})\Z")
@@ -51,9 +52,10 @@ async def serve_http(config: Config, address: str, announce: Callable[[str], Non
 def uvicorn_server(config: Config, asgi: ASGIApp, on_listening: Callable[[], None]) -> uvicorn.Server:
     """A server with our limits; it serves until SIGTERM, SIGINT, or its `should_exit`."""
     http = config.http
+    stopping = Stopping()
     settings = uvicorn.Config(
         asgi,
-        http=protocol(http),
+        http=protocol(http, stopping),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -66,20 +68,35 @@ def uvicorn_server(config: Config, asgi: ASGIApp, on_listening: Callable[[], Non
         timeout_graceful_shutdown=http.shutdown_grace,
         h11_max_incomplete_event_size=http.max_head,
     )
-    return _Server(settings, on_listening)
+    return _Server(settings, on_listening, stopping)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but a signal ends it and not the process: what was opened is closed after it."""
+    """uvicorn, but a signal ends it and not the process, and nobody who has connected before is turned away."""
 
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None], stopping: Stopping) -> None:
         super().__init__(config)
         self._on_listening = on_listening
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.begun = True
+        waiting = list(_connected(sockets or []))
+        for server in self.servers:
+            server.close()
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, connection)
+        await super().shutdown(sockets)
+
+    def _connection(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return made
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -91,3 +108,12 @@ class _Server(uvicorn.Server):
         finally:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
+
+
+def _connected(sockets: Sequence[socket.socket]) -> Iterator[socket.socket]:
+    """Connections that the kernel has accepted and the server has not: closing the listening socket would reset them."""
+    for listening in sockets:
+        listening.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                yield listening.accept()[0]
