@@ -98,10 +98,14 @@ def test_calls_are_shown_as_they_happen(tmp_path: Path) -> None:
     assert len(audit_chain.files(path)) > 1, "it followed through rotated files"
 
 
-def test_verify_tells_people_what_was_changed(tmp_path: Path, places: dict[str, str]) -> None:
-    copy = tmp_path / "audit.jsonl"
-    copy.write_text(Path(places[AUDIT]).read_text().replace("DROP TABLE users", "SELECT 1"))
-    told = command({**places, AUDIT: str(copy)}, "verify")
+def test_verify_tells_people_what_was_changed(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = LogFile(path, 100_000)
+    for sql in ("SELECT 2", "DROP TABLE users", "SELECT 3"):
+        log.append({"event": "call", "tool": "run_sql", "branch": "main", "sql": sql, "result": "ok"}, durable=True)
+    assert command({AUDIT: str(path)}, "verify").returncode == 0
+    path.write_text(path.read_text().replace("DROP TABLE users", "SELECT 1"))
+    told = command({AUDIT: str(path)}, "verify")
     assert told.returncode == 1
     assert "was changed" in told.stdout
 
