@@ -59,6 +59,9 @@ async def _make(config: Config, role: str, branch: str | None) -> tuple[str, Rea
         branches = await workspace.branches.list(project, fresh=True)
         default = next(b for b in branches if b.default)
         found = default if branch is None else await workspace.branches.resolve(project, branch, fresh=True)
-        places = [await ctx.place_on(found, database.name) for database in await workspace.branches.databases(found)]
+        places = [
+            await ctx.place_on(found, database.name)
+            for database in await workspace.branches.databases(found, fresh=True)
+        ]
         targets = [replace(place.target, access="read-write") for place in places]
         return found.name, await make_reader(app.executor, targets, role=role)

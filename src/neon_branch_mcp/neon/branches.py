@@ -21,8 +21,11 @@ from .faults import OrgRequired, PlanLimit, ScopedKey
 log = logging.getLogger(__name__)
 
 FACTS_TTL = 60.0
-"""Seconds that branch facts and database lists may be old for reading."""
+"""Seconds that branch facts may be old for reading."""
 URI_TTL = 600.0
+"""Seconds that the list of databases and a connection URI are kept: what is wrong in them shows when they are used."""
+ENDPOINT_ID = "ep-"
+"""What every id of a compute begins with."""
 _SHOWN = 30
 
 
@@ -46,7 +49,7 @@ class Branches:
         self._found_projects: Cache[str, list[str]] = Cache(FACTS_TTL)
         self._lists: Cache[str, list[Branch]] = Cache(FACTS_TTL)
         self._facts: Cache[tuple[str, str], Branch] = Cache(FACTS_TTL)
-        self._databases: Cache[tuple[str, str], list[Database]] = Cache(FACTS_TTL)
+        self._databases: Cache[tuple[str, str], list[Database]] = Cache(URI_TTL)
         self._endpoints: Cache[str, list[Endpoint]] = Cache(FACTS_TTL)
         self._uris: Cache[tuple[str, str, str, str, bool], Secret] = Cache(URI_TTL)
         # The API shows a new password once where the project stores none.
@@ -96,12 +99,14 @@ class Branches:
 
         At most 60 s old, or read after this call began when `fresh`. Raises NotFound that lists the names there are.
         """
-        wanted = branch or self._config.neon.branch or self._context_branch(project_id)
-        found = _match(await self.list(project_id), wanted)
+        wanted = self._wanted(project_id, branch)
+        known = self.known(project_id, branch)
+        if fresh and known is not None:
+            found = await self._refreshed(known, wanted)
+        else:
+            found = _match(await self.list(project_id), wanted)
         if found is None:
             found = _match(await self.list(project_id, fresh=True), wanted)
-        elif fresh:
-            found = await self._refreshed(found, wanted)
         if found is None:
             names = [b.name for b in await self.list(project_id)]
             raise NotFound(
@@ -109,29 +114,39 @@ class Branches:
             )
         return found
 
+    def known(self, project_id: str, branch: str | None) -> Branch | None:
+        """What was last heard of the branch, however old; costs no call."""
+        return _match(self._lists.peek(project_id) or (), self._wanted(project_id, branch))
+
+    def _wanted(self, project_id: str, branch: str | None) -> str | None:
+        return branch or self._config.neon.branch or self._context_branch(project_id)
+
     def _context_branch(self, project_id: str) -> str | None:
         """The branch of `.neon`, which counts only in that file's project."""
         context = self._config.context
         return context.branch if context is not None and context.project_id == project_id else None
 
     async def _refreshed(self, known: Branch, wanted: str | None) -> Branch | None:
-        """The branch as it is now, in one call unless it is no longer what was asked for."""
+        """The branch as it is now, in one call; None when it is no longer what was asked for."""
         key = (known.project_id, known.id)
         try:
             now = await self._facts.get(key, lambda: self._client.get_branch(*key), fresh=True)
         except NotFound:
             now = None
-        if now is None or _match([now], wanted) is None:
-            return _match(await self.list(known.project_id, fresh=True), wanted)
-        return now
+        return None if now is None else _match([now], wanted)
 
     async def databases(self, branch: Branch, *, fresh: bool = False) -> Sequence[Database]:
-        """The branch's databases, at most 60 s old."""
+        """The branch's databases, at most 10 minutes old."""
         key = (branch.project_id, branch.id)
         return await self._databases.get(key, lambda: self._client.list_databases(*key), fresh=fresh)
 
-    async def endpoints_elsewhere(self, branch: Branch) -> frozenset[str]:
-        """Ids of the computes of the project's other branches, at most 60 s old: SQL that names one reaches beyond `branch`."""
+    async def endpoints_elsewhere(self, branch: Branch, sql: str) -> frozenset[str]:
+        """Ids of the computes of the project's other branches, at most 60 s old: SQL that names one reaches beyond `branch`.
+
+        Not asked for where the text holds no id of a compute at all.
+        """
+        if ENDPOINT_ID not in sql.lower():
+            return frozenset()
         project = branch.project_id
         found = await self._endpoints.get(project, lambda: self._client.list_project_endpoints(project))
         return frozenset(e.id for e in found if e.branch_id != branch.id)
@@ -165,13 +180,21 @@ class Branches:
         uri = await self._uris.get(key, load)
         return with_password(uri, self._passwords.get((branch.id, database.owner_name)))
 
+    async def renewed(self, branch: Branch, database: Database, refused: Secret) -> Secret:
+        """The connection URI after Postgres refused the login of `refused`: somebody may have reset the password. Asked of the API
+        once, however many sessions were refused.
+        """
+        if await self.conninfo(branch, database) == refused:
+            self.forget(branch)
+        return await self.conninfo(branch, database)
+
     async def has_own_password(self, branch: Branch, database: Database) -> bool:
         """No branch above this one, nor the default branch, opens with this branch's password, as far as the API shows passwords."""
         own = password_of(await self.conninfo(branch, database))
         if own is None:
             return False
         for other in _above(branch, await self.list(branch.project_id)):
-            for theirs in await self.databases(other):
+            for theirs in await self.databases(other, fresh=True):
                 same_role = theirs.owner_name == database.owner_name
                 if same_role and password_of(await self.conninfo(other, theirs)) in (own, None):
                     return False

@@ -9,7 +9,8 @@ protocol does it. A connection serves one call and is closed.
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from ..config import Secret, SqlConfig
-from ..errors import AuthError, ConfigError, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
+from ..errors import AuthError, ConfigError, NotFound, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from ..tracing import span
@@ -99,9 +100,13 @@ class Executor:
 
         psycopg's errors leave it as ours. On a read-only target every transaction is READ ONLY by default.
         """
-        with translating(), self._reader_named(target):
-            login = self._login(target, purpose=purpose, read_only=target.access == "read-only")
-            async with self.sessions.fresh(target.branch_id, login) as conn:
+        read_only = target.access == "read-only"
+
+        def opened(target: Target) -> AbstractAsyncContextManager[Connection]:
+            return self.sessions.fresh(target.branch_id, self._login(target, purpose=purpose, read_only=read_only))
+
+        with translating():
+            async with self._logged_in(target, opened) as conn:
                 yield conn
 
     async def self_test(self, target: Target, probe: VettedSql) -> None:
@@ -126,9 +131,8 @@ class Executor:
         await self.sessions.aclose()
 
     async def _load(self, target: Target, attempt: Try) -> FunctionCatalogue:
-        login = self._login(target, purpose="read", read_only=True)
-        with translating(), self._reader_named(target):
-            async with self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse) as conn:
+        with translating():
+            async with self._logged_in(target, lambda there: self._reading(there, attempt)) as conn:
                 attempt.connected = True
                 wire = Wire(conn)
                 await wire.ours(self._begin(read_only=True))
@@ -182,8 +186,8 @@ class Executor:
 
     async def _run(self, target: Target, call: Call) -> RowSet:
         vetted = call.vetted
-        with translating(sql=vetted.text, prefix=len(vetted.prefix)), self._reader_named(target):
-            async with self._connection(target, call) as conn:
+        with translating(sql=vetted.text, prefix=len(vetted.prefix)):
+            async with self._logged_in(target, lambda there: self._connection(there, call)) as conn:
                 call.connected = True
                 conn.add_notice_handler(call.hear)
                 try:
@@ -193,11 +197,32 @@ class Executor:
 
     def _connection(self, target: Target, call: Call) -> AbstractAsyncContextManager[Connection]:
         """A kept one only for what is READ ONLY and rolled back."""
-        intent, branch_id = call.vetted.intent, target.branch_id
         if call.reading and call.vetted.layers.transaction:
-            login = self._login(target, purpose="read", read_only=True)
-            return self.sessions.reading(branch_id, login, owner=target.owner, reuse=call.reuse)
-        return self.sessions.fresh(branch_id, self._login(target, purpose=intent, read_only=False))
+            return self._reading(target, call)
+        login = self._login(target, purpose=call.vetted.intent, read_only=False)
+        return self.sessions.fresh(target.branch_id, login)
+
+    def _reading(self, target: Target, attempt: Try) -> AbstractAsyncContextManager[Connection]:
+        login = self._login(target, purpose="read", read_only=True)
+        return self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse)
+
+    @asynccontextmanager
+    async def _logged_in(
+        self, target: Target, opened: Callable[[Target], AbstractAsyncContextManager[Connection]]
+    ) -> AsyncIterator[Connection]:
+        """What `opened` opens. A login that was refused has run nothing: it is tried once more with the one that holds now."""
+        async with AsyncExitStack() as stack:
+            with self._reader_named(target):
+                try:
+                    conn = await stack.enter_async_context(opened(target))
+                except (AuthError, NotFound):  # a database may have been renamed, or dropped
+                    if target.renew is None or self._reader(target) is not None:
+                        raise
+                    now = await target.renew(target.conninfo)
+                    if now == target.conninfo:
+                        raise
+                    conn = await stack.enter_async_context(opened(replace(target, conninfo=now)))
+            yield conn
 
     async def _converse(self, wire: Wire, target: Target, call: Call) -> RowSet:
         await call.choose_types(wire)

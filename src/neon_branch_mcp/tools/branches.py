@@ -18,6 +18,9 @@ from .schema import compare_schema
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
 from .views import BranchView, branch_view
 
+PURPOSE = "an agent's work"
+"""In the branch's annotation; verify_migration's own branches have another."""
+
 
 @dataclass(frozen=True)
 class CreatedBranchResult:
@@ -59,6 +62,7 @@ async def create_branch(
         parent_lsn=parent_lsn,
         client_name=ctx.caller.client,
         session=ctx.caller.session,
+        purpose=PURPOSE,
         progress=ctx.progress,
     )
     ctx.facts.branch, ctx.facts.branch_id = made.branch.name, made.branch.id
@@ -132,7 +136,7 @@ async def describe_branch(ctx: ToolContext, branch: BranchName, project_id: Proj
     found = await ctx.branch(project_id, branch, fresh=True)
     access = await ctx.access(found)
     endpoints = await workspace.client.list_endpoints(found.project_id, found.id)
-    databases = await workspace.branches.databases(found)
+    databases = await workspace.branches.databases(found, fresh=True)
     return BranchDetails(
         branch=await _view(ctx, found),
         access_reason=access.reason,

@@ -1,5 +1,6 @@
 """What a tool is given: the application, the caller, progress, and the steps that every tool begins with."""
 
+import functools
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -106,10 +107,16 @@ class ToolContext:
         found = await self.branch(project_id, branch, fresh=fresh)
         return await self.place_on(found, database)
 
-    async def place_anew(self, place: Place) -> Place:
-        """The same place after its Postgres refused the login: the API is asked for the password it has now."""
-        (await self.workspace()).branches.forget(place.branch)
-        return await self.place(place.branch.project_id, place.branch.id, place.database.name, fresh=True)
+    async def place_to_write(self, project_id: str | None, branch: str | None, database: str | None) -> Place:
+        """A place as `place` finds it, but where writing is allowed the API's word for that is read afresh: what became default or
+        protected meanwhile must not be written.
+        """
+        known = (await self.workspace()).branches.known(await self.project(project_id), branch)
+        may_write = known is not None and (await self.access(known)).access == "read-write"
+        place = await self.place(project_id, branch, database, fresh=may_write)
+        if may_write or place.access.access == "read-only":
+            return place
+        return await self.place(project_id, place.branch.id, database, fresh=True)
 
     async def place_on(self, branch: Branch, database: str | None) -> Place:
         """A database of `branch`, with a login for it."""
@@ -118,15 +125,16 @@ class ToolContext:
         self.facts.access = access.access
         chosen = await workspace.branches.database(branch, database)
         self.facts.database = chosen.name
-        conninfo = await workspace.branches.conninfo(branch, chosen)
+        branches = workspace.branches
         target = Target(
             project_id=branch.project_id,
             branch_id=branch.id,
             branch_name=branch.name,
             database=chosen.name,
             access=access.access,
-            conninfo=conninfo,
+            conninfo=await branches.conninfo(branch, chosen),
             owner=workspace.owner,
+            renew=functools.partial(branches.renewed, branch, chosen),
         )
         if target.access == "read-only":
             await self.app.ensure_guarded(target)

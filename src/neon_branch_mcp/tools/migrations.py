@@ -55,7 +55,7 @@ async def apply_migration(
 async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
     """Refuse what is no script, and what reaches beyond the branch, as run_sql does."""
     planned = await anyio.to_thread.run_sync(plan, sql)
-    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch)
+    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch, sql)
     for part in _parts(planned):
         await ctx.app.guard.vet(
             part,

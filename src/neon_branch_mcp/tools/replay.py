@@ -20,7 +20,7 @@ async def ledgers_of(ctx: ToolContext, branch: Branch) -> Ledgers:
     """The migrations of each of the branch's databases that has any. Only reads."""
     workspace = await ctx.workspace()
     found: dict[str, Sequence[LedgerEntry]] = {}
-    for database in await workspace.branches.databases(branch):
+    for database in await workspace.branches.databases(branch, fresh=True):
         place = await ctx.place_on(branch, database.name)
         async with ctx.app.executor.session(place.target, purpose="ledger") as conn:
             if entries := await read_ledger(conn):

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..errors import AuthError
 from ..guard.policy import Intent, VettedSql
 from ..models import Access
 from ..postgres.plans import plan_text
@@ -44,10 +43,7 @@ async def run_sql(
 ) -> SqlResult:
     """Run SQL on a branch: anything Postgres allows on a branch of yours, one reading statement on a read-only branch.
     For schema changes prefer apply_migration, which reports what was locked, rewritten and lost."""
-    place = await ctx.place(project_id, branch, database)
-    if place.access.access == "read-write":
-        # What may have become default or protected meanwhile must not be written: the API's word is read afresh.
-        place = await ctx.place(project_id, place.branch.id, database, fresh=True)
+    place = await ctx.place_to_write(project_id, branch, database)
     return await _run(ctx, place, sql, "run_sql", params, max_rows)
 
 
@@ -114,21 +110,11 @@ async def _vet(ctx: ToolContext, place: Place, sql: str, intent: Intent) -> Vett
         access=place.access,
         intent=intent,
         catalogue=functools.partial(ctx.app.executor.catalogue, place.target),
-        elsewhere=await branches.endpoints_elsewhere(place.branch) if writes else (),
+        elsewhere=await branches.endpoints_elsewhere(place.branch, sql) if writes else (),
     )
 
 
 async def _run(
-    ctx: ToolContext, place: Place, sql: str, intent: Intent, params: list[Any] | None, max_rows: int | None
-) -> SqlResult:
-    try:
-        return await _run_there(ctx, place, sql, intent, params, max_rows)
-    except AuthError:
-        # Somebody reset the password. A login that was refused has run nothing, so this is no repetition.
-        return await _run_there(ctx, await ctx.place_anew(place), sql, intent, params, max_rows)
-
-
-async def _run_there(
     ctx: ToolContext, place: Place, sql: str, intent: Intent, params: list[Any] | None, max_rows: int | None
 ) -> SqlResult:
     limits = ctx.app.config.sql
