@@ -7,10 +7,8 @@ import argparse
 import json
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio
@@ -20,6 +18,7 @@ from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.errors import NeonBranchError, TimedOut, Unreachable
 from neon_branch_mcp.local.plane import LocalPlane, open_plane
 from tests.cloud import LOSES_NOTHING, open_cloud, play
+from tests.conftest import data_folder
 from tests.faulty_tcp import Plan, Way
 from tests.test_executor_faults import Bench, bench
 
@@ -131,9 +130,7 @@ async def _read(found: Bench, number: int) -> str:
 
 
 async def run(api: int, first: int, postgres: int, seed: int) -> bool:
-    with tempfile.TemporaryDirectory(prefix="nbm-faults-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with data_folder() as folder:
         async with open_plane(LocalConfig(data_dir=folder, sample=False)) as plane:
             good = True
             if api:

@@ -134,7 +134,7 @@ def key_gate(plane: LocalPlane, reach: Mapping[str, frozenset[str]]) -> Starlett
             return JSONResponse({"request_id": "", "code": "", "message": "authorization failed"}, 401)
         path = request.url.path.removeprefix(prefix)
         if path == "/auth":
-            return JSONResponse({"account_id": f"account of {key}", "auth_method": "api_key_user"})
+            return JSONResponse({"account_id": f"account of {key[-4:]}", "auth_method": "api_key_user"})
         parts = path.split("/")
         if len(parts) > 2 and parts[2] not in reach[key]:
             return JSONResponse({"request_id": "", "code": "", "message": "project not found"}, 404)

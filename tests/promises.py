@@ -69,6 +69,9 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_neon_faults.py::test_secrets_in_the_apis_words_do_not_come_through",
         "test_audit.py::test_secrets_in_sql_are_not_kept",
         "test_audit_server.py::test_no_secret_is_in_anything_that_the_server_writes",
+        "test_http_secrets.py::test_no_neon_key_shows",
+        "test_http_secrets.py::test_no_token_of_ours_shows",
+        "test_http_secrets.py::test_no_jwt_shows",
     ),
     "All tools together cost an agent at most 4,500 tokens; the instructions stay under 250 characters.": (
         "test_served.py::test_all_tools_together_cost_at_most_4500_tokens",

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -102,6 +102,8 @@ class App:
         self._past_retries = 0
         self._opening = anyio.Lock()
         self._tested: set[tuple[str, str]] = set()
+        self.on_refused: Callable[[Caller], None] = lambda _: None
+        """Called with a caller whose login was refused, by Neon or by Postgres: a transport may then look at it again."""
 
     async def plane(self) -> "LocalPlane | None":
         """The local control plane, opened at first need; None when working with the cloud."""

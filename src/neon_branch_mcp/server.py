@@ -23,7 +23,7 @@ from . import __version__
 from .app import App, Caller
 from .audit import Outcome, Token
 from .config import Config
-from .errors import InternalError, NeonBranchError, Refused, SqlError, TimedOut
+from .errors import AuthError, InternalError, NeonBranchError, Refused, SqlError, TimedOut
 from .server_apps import view_extension, view_meta
 from .server_prompts import served_prompts
 from .server_resources import add_resources, remember_request
@@ -91,6 +91,8 @@ class ServedTool(Tool):
             result = await self._run_in_time(ctx, self._arguments(arguments))
         except NeonBranchError as exc:
             error = exc
+            if isinstance(exc, AuthError):
+                self._app.on_refused(caller)
         except anyio.get_cancelled_exc_class():
             await self._record(ctx, Outcome("cancelled"), started)
             raise

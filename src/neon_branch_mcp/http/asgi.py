@@ -110,7 +110,9 @@ def authenticator(app: App, http: httpx.AsyncClient) -> Authenticator | None:
     """Who says who calls; None lets everybody in. Raises ConfigError for settings that cannot work."""
     config = app.config
     if config.http.auth == "neon-api-key":
-        return NeonKeys(app.identify)
+        keys = NeonKeys(app.identify)
+        app.on_refused = keys.forget
+        return keys
     if not config.local.enabled and config.api_key() is None:
         raise ConfigError(NO_KEY)
     if config.http.auth == "tokens":

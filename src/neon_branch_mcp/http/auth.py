@@ -16,7 +16,7 @@ from ..neon.client import Identity
 from .limits import Rate
 
 KNOWN_FOR = 300.0
-"""Seconds that a good Neon key is remembered: how long a revoked one may still be let in (its calls to Neon fail at once)."""
+"""Seconds that a good Neon key is remembered, unless Neon refuses it earlier: how long a revoked one may be let in to be told so."""
 REJECTED_FOR = 20.0
 CHECKS_PER_MINUTE = 60
 """Unknown keys that one address may have checked in a minute."""
@@ -82,6 +82,10 @@ class NeonKeys:
             credential=Secret(token),
             name=verdict.identity.account_id,
         )
+
+    def forget(self, caller: Caller) -> None:
+        """Neon is asked again at the caller's next request: a call of theirs was refused."""
+        self._verdicts.forget(lambda digest: caller.identity == f"key:{digest}")
 
     async def _ask(self, token: str, peer: str) -> _Verdict:
         if wait := self._checks.take(peer):
