@@ -66,7 +66,9 @@ def portal() -> Iterator[BlockingPortal]:
 def plane(portal: BlockingPortal) -> Iterator[LocalPlane]:
     """A control plane with the sample shop on its default branch `main`. Do not change the default branch: others read it."""
     with data_folder() as folder, ExitStack() as stack:
-        opened = stack.enter_context(portal.wrap_async_context_manager(open_plane(LocalConfig(data_dir=folder))))
+        # Never put to sleep: what a superuser does over the socket is no connection that counts.
+        config = LocalConfig(data_dir=folder, suspend_after=0)
+        opened = stack.enter_context(portal.wrap_async_context_manager(open_plane(config)))
         stack.callback(shutil.rmtree, opened.service.core.places.sockets, ignore_errors=True)
         yield opened
 

@@ -72,7 +72,7 @@ def test_people_read_back_what_was_done_and_what_was_refused(places: dict[str, s
 
     written = {(r["tool"], r["event"]) for r in records(places[AUDIT]) if "tool" in r}
     assert {("create_branch", "begin"), ("run_sql", "begin"), ("query", "call"), ("run_sql", "call")} <= written
-    first = next(r for r in records(places[AUDIT]) if r.get("tool") == "run_sql")
+    first = next(r for r in records(places[AUDIT]) if r.get("sql") == "DROP TABLE users")
     assert first["client"].startswith("raw")
     assert (first["decision"], first["branch"], first["project"][:1].isalpha()) == ("refused", "main", True)
 
