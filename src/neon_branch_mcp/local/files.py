@@ -1,5 +1,6 @@
 """Copying folders: reflinks where the file system has them, plain copies by the kernel else."""
 
+import array
 import errno
 import fcntl
 import functools
@@ -11,6 +12,7 @@ from pathlib import Path
 
 CHUNK = 1 << 30
 FICLONE = 0x40049409  # linux/fs.h
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL = 0x80086601, 0x40086602, 0x20000  # linux/fs.h
 
 
 def copy_tree(
@@ -112,6 +114,26 @@ def has_reflinks(folder: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def spread_folders(folder: Path) -> bool:
+    """Have ext4 put each new folder in here into a part of the disk of its own; False where the file system knows no such wish.
+
+    Without a journal ext4 gives the inode of a deleted file to nobody for five minutes and searches past every one of them: a branch made
+    after another was deleted took four times as long.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        flags = array.array("l", [0])
+        fcntl.ioctl(opened, FS_IOC_GETFLAGS, flags)
+        if not flags[0] & FS_TOPDIR_FL:
+            flags[0] |= FS_TOPDIR_FL
+            fcntl.ioctl(opened, FS_IOC_SETFLAGS, flags)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(opened)
 
 
 def disk_usage(folder: Path) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ConfigError
 from . import watchdog
 from .binaries import Binaries
-from .files import copy_tree
+from .files import copy_tree, spread_folders
 
 SERVER_UID = 54329  # a bare number: no passwd entry has it, so nobody else's files or processes are concerned
 ELSEWHERE = Path("/var/lib/neon-branch-mcp")
@@ -86,6 +86,8 @@ def open_places(data_dir: Path) -> Places:
         places = Places(data_dir, root, _sockets(data_dir, uid), uid)
         places.locks.mkdir(exist_ok=True, mode=0o700)
         _mkdir_for(places, places.clusters)
+        for folder in (places.root, places.clusters):
+            spread_folders(folder)
     except OSError as exc:
         raise ConfigError(f"The data directory {data_dir} cannot be used: {exc}; name another --data-dir.") from exc
     return places
