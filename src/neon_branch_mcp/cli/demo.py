@@ -22,8 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..local.places import destroy
-from .init import launch_command
 from .journey import BRANCH, CHECK, MIGRATION, WRONG_MIGRATION
+from .launch import launch_command
 from .options import DataDir
 
 CONNECT = """\

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from ..errors import ConfigError
 from ..tools.catalogue import TOOLS
 from ..tools.spec import ToolSpec
 from .clients import CLIENTS, KEY_VARIABLE, ClientKind, Reach
+from .launch import launch_command
 from .options import ApiKeyFile, ConfigFile, DataDir
 
-PROGRAM = "neon-branch-mcp"
 CHECK_SECONDS = 60
 
 ClientName = Literal["codex", "claude-code", "claude-desktop", "cursor", "vscode"]
@@ -99,20 +98,6 @@ def codex_approvals(tools: Sequence[ToolSpec]) -> dict[str, str]:
     """
     modes = {spec.name: "approve" for spec in tools if spec.effect in ("write", "destroy")}
     return {tool: "prompt" if tool == "delete_branch" else mode for tool, mode in modes.items()}
-
-
-def launch_command(*, full_path: bool = False) -> list[str]:
-    """How a client starts this installation: by name where that is on everybody's PATH, else by its full path."""
-    prefix = Path(sys.prefix)
-    if any(part.startswith("archive-v") for part in prefix.parts):
-        # uvx runs from a cache folder that may be gone tomorrow.
-        return [(shutil.which("uvx") if full_path else None) or "uvx", PROGRAM]
-    found = shutil.which(PROGRAM)
-    in_environment = sys.prefix != sys.base_prefix
-    if found and not (in_environment and Path(found).parent == prefix / "bin"):
-        return [found if full_path else PROGRAM]
-    script = prefix / "bin" / PROGRAM
-    return [str(script)] if script.is_file() else [sys.executable, "-m", "neon_branch_mcp"]
 
 
 def target(kind: ClientKind, folder: Path, *, user: bool) -> Path:

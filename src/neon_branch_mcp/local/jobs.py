@@ -109,6 +109,11 @@ class Jobs:
         future.add_done_callback(lambda _: self._running.pop(job_id, None))
         return future
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job of this process is under way."""
+        return bool(self._running)
+
     def close(self) -> None:
         """Let what runs end."""
         self._pool.shutdown(wait=True)

@@ -32,6 +32,7 @@ TAKE_OVER_TICK = 1.0
 CHORES_TICK = 0.5
 WATCHDOG_TICK = 5.0
 PORT_PATIENCE = 2.0
+YIELD = 2.0
 
 
 class Keeper:
@@ -83,6 +84,10 @@ class Keeper:
                 self._stopping.wait(tick)
 
     def _interrupt(self) -> None:
+        """Between the files of a copy: end it when we close, and let a change that somebody waits for have the disk first."""
+        patience = time.monotonic() + YIELD
+        while not self._stopping.is_set() and self._jobs.is_busy and time.monotonic() < patience:
+            self._stopping.wait(0.01)
         if self._stopping.is_set():
             raise Cancelled("the control plane is closing")
 
