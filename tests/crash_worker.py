@@ -46,7 +46,7 @@ def work(opened: Opened, dice: random.Random) -> None:
         do(service, service.reset_password(project, branch.id, "shop_owner"))
     elif kind == "suspend":
         endpoint = service.endpoints(project, branch.id)[0]
-        do(service, service.compute(project, endpoint.id, "suspend_compute"))
+        do(service, service.compute(project, endpoint.id, "suspend"))
     elif kind == "delete":
         do(service, service.delete_branch(project, branch.id))
     elif kind == "project" and dice.random() < 0.2:

@@ -22,6 +22,8 @@ class Plan:
     after: int = 0
     lose_last: bool = False
     """The bytes that reach the limit do not arrive: the work was done, the answer is lost."""
+    asleep: float = 0
+    """Seconds until the server behind it takes the connection, as a compute that wakes."""
 
 
 @dataclass
@@ -98,6 +100,7 @@ async def _relay(
 ) -> None:
     if plan.way == "refuse":
         return
+    await asyncio.sleep(plan.asleep)
     upstream_reader, upstream_writer = await asyncio.open_connection(host, port)
     ends = {writer, upstream_writer}
     sent: dict[str, int] = {}

@@ -34,6 +34,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "Over a connection that fails at any moment no write is sent twice, no result is wrong, and every call ends.": (
         "test_executor_faults.py::test_a_connection_that_fails_after_any_byte_repeats_no_write_and_spoils_no_read",
         "test_executor_faults.py::test_a_write_whose_answer_is_lost_is_sent_once_and_its_outcome_said_to_be_unknown",
+        "test_executor_faults.py::test_a_restart_in_the_middle_repeats_the_read_and_not_the_write",
     ),
     "Every call is on record; a write is on disk before it is sent; a record changed later shows.": (
         "test_audit.py::test_a_write_is_on_disk_before_it_is_sent_and_its_outcome_after",

@@ -9,10 +9,8 @@ import random
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,6 +18,7 @@ import httpx
 import psutil
 import psycopg
 
+from tests.conftest import data_folder
 from tests.stdio_client import clean_env
 
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
@@ -122,8 +121,7 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="nbm-soak-") as folder:
-        Path(folder).chmod(0o711)
+    with data_folder() as folder:
         env = clean_env(NEON_BRANCH_MCP_SQL_POOL_IDLE=str(IDLE), NEON_BRANCH_MCP_AUDIT_PATH=f"{folder}/audit.jsonl")
         line = [sys.executable, "-m", "neon_branch_mcp", "serve", "--http", f"127.0.0.1:{port}", "--local"]
         server = subprocess.Popen([*line, "--data-dir", f"{folder}/data"], env=env, stderr=subprocess.PIPE)

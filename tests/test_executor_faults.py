@@ -1,18 +1,21 @@
 """Postgres that sleeps, restarts, goes silent or is cut off: reads are asked once more, writes never, and every call ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import psycopg
 import pytest
 
 from neon_branch_mcp.config import PolicyConfig, Secret, SqlConfig
 from neon_branch_mcp.errors import (
     AuthError,
+    ConfigError,
     LimitExceeded,
     SqlError,
     TimedOut,
@@ -25,6 +28,7 @@ from neon_branch_mcp.models import Branch
 from neon_branch_mcp.postgres.executor import Executor
 from neon_branch_mcp.postgres.rows import RowSet
 from neon_branch_mcp.postgres.target import Target
+from tests.conftest import MadeBranch, PlaneApi
 from tests.faulty_tcp import FaultyProxy, Plan, Way, faulty_proxy
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +79,20 @@ class Bench:
                 return
             await asyncio.sleep(0.02)
         raise AssertionError(f"nothing like {fragment} was seen running")
+
+
+ChangeCompute = Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture
+def change_compute(branch: MadeBranch, api: PlaneApi) -> ChangeCompute:
+    """Suspends or restarts the compute of this test's branch, as its owner would at Neon."""
+    computes = api("GET", f"{api.project}/branches/{branch.id}/endpoints")["endpoints"]
+
+    async def change(what: str) -> None:
+        await anyio.to_thread.run_sync(api, "POST", f"{api.project}/endpoints/{computes[0]['id']}/{what}")
+
+    return change
 
 
 @asynccontextmanager
@@ -171,6 +189,72 @@ async def test_a_sleeping_compute_is_waited_for(database_uri: str) -> None:
         found.proxy.plan = lambda number: Plan("refuse") if number < 4 else Plan()
         assert await found.read("SELECT 1") == [[1]]
         assert found.proxy.accepted > 4
+
+
+async def test_a_compute_that_wakes_while_the_connection_waits_is_waited_for(database_uri: str) -> None:
+    asleep = float(os.environ.get("COLD_START", "1"))
+    async with bench(database_uri, connect_timeout=asleep + 5) as found:
+        await found.run("CREATE TABLE t (a int)")
+        found.proxy.hit("cut")
+        found.proxy.plan = lambda _: Plan(asleep=asleep)
+        assert (await found.run("INSERT INTO t VALUES (1)")).command == "INSERT 0 1"
+        assert await found.read("SELECT count(*) FROM t") == [[1]]
+
+
+async def test_after_a_suspend_reads_and_writes_find_the_compute_awake(
+    branch: MadeBranch, change_compute: ChangeCompute
+) -> None:
+    async with bench(branch.uri, connect_timeout=20, read_timeout=20) as found:
+        await found.run("CREATE TABLE t (a int)")
+        await found.read("SELECT 1")
+        await settle(found)
+        await change_compute("suspend")
+        assert await found.read("SELECT count(*) FROM t") == [[0]]
+        await settle(found)
+        await change_compute("suspend")
+        await found.run("INSERT INTO t VALUES (1)")
+        assert await found.seen("SELECT count(*) FROM t") == [(1,)]
+
+
+async def test_a_restart_in_the_middle_repeats_the_read_and_not_the_write(
+    branch: MadeBranch, change_compute: ChangeCompute
+) -> None:
+    async with bench(branch.uri, connect_timeout=30, read_timeout=30, statement_timeout=30) as found:
+        await found.run("CREATE TABLE t (a int)")
+
+        async def restart(fragment: str) -> None:
+            await found.running(fragment)
+            await change_compute("restart")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(restart, "FETCH")
+            slow = "SELECT max(md5(g::text)) IS NOT NULL FROM generate_series(1, 1000000) g"
+            assert await found.read(slow) == [[True]]
+        async with anyio.create_task_group() as group:
+            group.start_soon(restart, "INSERT")
+            with pytest.raises(UnknownOutcome):
+                await found.run("INSERT INTO t SELECT 1 FROM pg_sleep(20)")
+        assert await found.seen("SELECT count(*) FROM t") == [(0,)]
+
+
+async def test_a_server_without_the_encryption_that_is_asked_for_is_told_at_once(database_uri: str) -> None:
+    accepted = 0
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        await reader.read(8)  # SSLRequest
+        writer.write(b"N")
+        await writer.drain()
+        writer.close()
+
+    async with bench(database_uri) as found, await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        found.uri = (
+            f"postgresql://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=require&gssencmode=disable"
+        )
+        with pytest.raises(ConfigError, match="do not agree on encryption"):
+            await found.run("SELECT 1")
+    assert accepted == 1
 
 
 async def test_a_refused_login_is_not_tried_again(database_uri: str) -> None:

@@ -10,6 +10,7 @@ from psycopg import errors as pg
 from neon_branch_mcp.errors import (
     AuthError,
     Cancelled,
+    ConfigError,
     InternalError,
     LimitExceeded,
     NeonBranchError,
@@ -53,6 +54,9 @@ def test_every_mapped_state_is_one_psycopg_knows(state: str) -> None:
         (psycopg.OperationalError('FATAL:  database "nope" does not exist'), NotFound),
         (psycopg.OperationalError("FATAL:  sorry, too many clients already"), LimitExceeded),
         (psycopg.OperationalError("connection refused"), Unreachable),
+        (psycopg.OperationalError("server does not support SSL, but SSL was required"), ConfigError),
+        (psycopg.OperationalError('FATAL:  no pg_hba.conf entry for host "h", user "u", no encryption'), ConfigError),
+        (psycopg.OperationalError("SSL error: certificate verify failed"), ConfigError),
         (psycopg.InterfaceError("the cursor is closed"), InternalError),
         (psycopg.ProgrammingError("cannot adapt type"), Unreachable),
     ],

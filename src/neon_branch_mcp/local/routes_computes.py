@@ -6,6 +6,7 @@ from . import administration, objects
 from .objects import Json
 from .problems import Problem
 from .routes_common import BRANCH, PROJECT, Call, Route, answer, blocking, flag, page
+from .service import COMPUTE_ACTIONS
 from .store import EndpointRow
 
 
@@ -49,14 +50,14 @@ async def delete_endpoint(call: Call) -> Response:
 
 
 async def compute(call: Call) -> Response:
-    kind = call.path["action"]
-    if kind not in ("start", "suspend", "restart"):
+    action = next((a for a in COMPUTE_ACTIONS if a == call.path["action"]), None)
+    if action is None:
         raise Problem(404, "not found")
     changed = await blocking(
         call.service.compute,
         call.project_id,
         call.path["endpoint_id"],
-        "suspend_compute" if kind == "suspend" else "start_compute",
+        action,
     )
     call.service.submit(changed)
     return answer(

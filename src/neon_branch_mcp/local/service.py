@@ -23,6 +23,8 @@ from .sample import DATABASE, OWNER
 from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Transaction, now
 
 InitSource = Literal["parent-data", "schema-only"]
+ComputeAction = Literal["start", "suspend", "restart"]
+COMPUTE_ACTIONS: tuple[ComputeAction, ...] = ("start", "suspend", "restart")
 
 
 MADE_WITHIN = 20.0
@@ -335,8 +337,10 @@ class Service:
             )
         return self._begin(Changed(operations, None, branch, [endpoint], job_id=job_id))
 
-    def compute(self, project_id: str, endpoint_id: str, kind: Literal["start_compute", "suspend_compute"]) -> Changed:
-        """Start or suspend a compute."""
+    def compute(self, project_id: str, endpoint_id: str, action: ComputeAction) -> Changed:
+        """Start, suspend or restart a compute."""
+        kind = f"{action}_compute"
+        steps = ["suspend_compute", "start_compute"] if action == "restart" else [kind]
         with self._store.write() as tx:
             endpoint = self._endpoint(tx, project_id, endpoint_id)
             self._not_busy(tx, project_id)
@@ -347,7 +351,7 @@ class Service:
                 project_id,
                 branch_id=endpoint.branch_id,
                 endpoint_id=endpoint_id,
-                actions=[kind],
+                actions=steps,
             )
         return self._begin(Changed(operations, endpoints=[endpoint], job_id=job_id))
 

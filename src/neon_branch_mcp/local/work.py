@@ -326,6 +326,12 @@ def suspend_compute(job: Job) -> None:
         suspend(job.core, str(job.row.branch_id))
 
 
+def restart_compute(job: Job) -> None:
+    """Stop the branch's cluster, which ends its sessions, and start it again."""
+    suspend_compute(job)
+    start_compute(job)
+
+
 KINDS = {
     "create_project": Work(create_project, undo_create_project),
     "delete_project": Work(delete_project, nothing),
@@ -335,4 +341,5 @@ KINDS = {
     "apply_password": Work(apply_password, nothing),
     "start_compute": Work(start_compute, nothing),
     "suspend_compute": Work(suspend_compute, nothing),
+    "restart_compute": Work(restart_compute, nothing),
 }

@@ -17,6 +17,7 @@ from psycopg import errors as pg
 from ..errors import (
     AuthError,
     Cancelled,
+    ConfigError,
     InternalError,
     LimitExceeded,
     NeonBranchError,
@@ -48,11 +49,13 @@ STATES: Mapping[str, type[NeonBranchError]] = {
 }
 ADVICE: Mapping[type[NeonBranchError], str] = {
     Unreachable: "Whether a statement that was under way took effect is not known; look before you repeat a write.",
-    AuthError: "The role's password may have been changed; the next call asks the API for it again.",
+    AuthError: "The API was asked for the login again and gave no better one; reset the role's password at Neon.",
+    ConfigError: "The server and the connection string (sslmode, channel_binding) do not agree on encryption.",
     LimitExceeded: "Close connections or free space, then try again.",
 }
 TIMEOUT_MESSAGES = ("statement timeout", "lock timeout", "transaction timeout")
 CONNECT_PATTERNS: tuple[tuple[re.Pattern[str], type[NeonBranchError]], ...] = (
+    (re.compile(r"SSL off|no encryption|does not support SSL|certificate|channel binding"), ConfigError),
     (re.compile(r"password authentication failed|no pg_hba\.conf entry|role \".*\" does not exist|"
                 r"no password supplied|is not permitted to log in|authentication method"), AuthError),
     (re.compile(r"database \".*\" does not exist"), NotFound),
