@@ -1,9 +1,7 @@
 """Nothing that lasts: every attack, over every layer, and with each layer taken away in turn."""
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection
 
 import anyio
 import pytest
@@ -12,22 +10,19 @@ from neon_branch_mcp.config import PolicyConfig, SqlConfig
 from neon_branch_mcp.errors import NeonBranchError, Refused
 from neon_branch_mcp.guard.policy import Layers
 
+from .attacks import GIVEN, KINDS, Attack, attacks
 from .cases import ATTACKS, READS
 from .conftest import DEV, Client, MakeClient
 from .world import Probe
 
 pytestmark = pytest.mark.anyio
-GIVEN = [
-    json.loads(line)
-    for line in (Path(__file__).parent.parent / "data" / "attacks.jsonl").read_text(encoding="utf-8").splitlines()
-]
 QUICK = SqlConfig(read_timeout=4, lock_timeout=1)
 BATCH = 20
 # Z10 is an honest string. Both logins are above row-level security, so that policy's function is never called.
 NO_ATTACK = {"Z10", "I21", "indirect-46", "indirect-47"}
 # Layer → the classes of attacks for which it is not the only one.
 SWITCHES = {
-    "statement": ("given", *ATTACKS),
+    "statement": KINDS,
     "functions": ("func", "indirect"),
     "plan": ("func", "indirect"),
     "protocol": ("given", "tx-escape", "tx-mode", "hidden-dml", "lexer"),
@@ -35,22 +30,6 @@ SWITCHES = {
 }
 # What may last while a layer is away: signals to other sessions. Not a table, a setting, a file.
 SIGNALS = {"bystander"}
-
-
-@dataclass(frozen=True)
-class Attack:
-    kind: str
-    id: str
-    calls: tuple[str, ...]
-
-
-def attacks() -> Iterator[Attack]:
-    for case in GIVEN:
-        if case["label"] != "benign" if "label" in case else case["class"] != "limit":
-            yield Attack("given", case["id"], tuple(case["calls"]))
-    for kind, texts in ATTACKS.items():
-        for i, text in enumerate(texts):
-            yield Attack(kind, f"{kind}-{i}", (text,))
 
 
 async def attempt(client: Client, attack: Attack, probe: Probe) -> list[NeonBranchError | None]:
@@ -67,7 +46,7 @@ async def attempt(client: Client, attack: Attack, probe: Probe) -> list[NeonBran
 
 
 async def every(
-    client: Client, probe: Probe, kinds: Collection[str] = ("given", *ATTACKS), but: Collection[str] = ()
+    client: Client, probe: Probe, kinds: Collection[str] = KINDS, but: Collection[str] = ()
 ) -> tuple[list[str], set[str]]:
     """All attacks of these classes, in batches: what each batch changed, and which attacks got an answer."""
     changed: list[str] = []

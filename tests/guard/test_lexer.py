@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot.dialects.postgres import Postgres
 
-from neon_branch_mcp.guard.lexer import Kind, LexError, called, fold, statements, tokens, truncate
+from neon_branch_mcp.guard.lexer import Kind, LexError, fold, names, statements, tokens, truncate
 from neon_branch_mcp.guard.statements import inspect
 from neon_branch_mcp.guard.statements_parse import parse
 from neon_branch_mcp.guard.statements_spelling import TYPE_WORDS
@@ -45,7 +45,7 @@ def test_statements_end_where_postgres_ends_them(sql: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "names"),
+    ("sql", "found"),
     [
         ("SELECT f(1)", {"f"}),
         ("SELECT F /* x */ -- y\n (1)", {"f"}),
@@ -56,8 +56,8 @@ def test_statements_end_where_postgres_ends_them(sql: str, count: int) -> None:
         ("SELECT s.f(1), t . g (2)", {"f", "g"}),
     ],
 )
-def test_what_is_called_is_found(sql: str, names: set[str]) -> None:
-    assert called(list(tokens(sql))) == names
+def test_what_is_called_is_found(sql: str, found: set[str]) -> None:
+    assert names(tokens(sql)).calls == found
 
 
 def test_names_are_kept_as_postgres_keeps_them() -> None:

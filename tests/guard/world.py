@@ -67,23 +67,44 @@ ALTER TABLE canary_rls FORCE ROW LEVEL SECURITY;
 CREATE POLICY trap_policy ON canary_rls USING (trap(4705) > 0);
 CREATE FUNCTION harmless(n int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT n + 1 $$;
 CREATE VIEW plain_view AS SELECT id, name FROM users WHERE age > 20;
+-- Statistics are to come from an attack alone.
+DO $$ DECLARE t regclass; BEGIN
+FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+  EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', t);
+END LOOP; END $$;
 """
 
-# Catalogues whose rows are shared by the cluster or the database; statistics that autovacuum moves are left out.
-_CATALOGUES = """pg_attribute pg_attrdef pg_auth_members pg_authid pg_cast pg_collation pg_constraint pg_conversion pg_database
+# Catalogues whose rows are shared by the cluster or the database; every change of a row gives it a new place or a new xmin.
+CATALOGUES = """pg_attribute pg_attrdef pg_auth_members pg_authid pg_cast pg_collation pg_constraint pg_conversion pg_database
 pg_db_role_setting pg_default_acl pg_depend pg_description pg_enum pg_event_trigger pg_extension pg_foreign_data_wrapper
 pg_foreign_server pg_foreign_table pg_inherits pg_init_privs pg_language pg_largeobject pg_largeobject_metadata pg_namespace pg_opclass
-pg_operator pg_opfamily pg_parameter_acl pg_policy pg_prepared_xacts pg_proc pg_publication pg_publication_rel
-pg_replication_origin pg_replication_slots pg_rewrite pg_seclabel pg_sequence pg_statistic_ext pg_subscription pg_tablespace pg_transform
-pg_trigger pg_ts_config pg_ts_dict pg_type pg_user_mapping"""
-CATALOGUES = tuple(_CATALOGUES.split())
-# (relation, expression) whose value says whether it changed.
-_VOLATILE_COLUMNS = {
+pg_operator pg_opfamily pg_parameter_acl pg_policy pg_proc pg_publication pg_publication_rel pg_replication_origin pg_rewrite
+pg_seclabel pg_sequence pg_statistic_ext pg_subscription pg_tablespace pg_transform pg_trigger pg_ts_config pg_ts_dict pg_type
+pg_user_mapping"""
+# What is left out of these, autovacuum moves.
+_ROWS = {
     "pg_class": "concat_ws('|', oid, relname, relnamespace, relkind, relowner, reloptions, relacl, relfilenode, relpersistence, "
     "relhasrules, relhastriggers, relrowsecurity)",
     "pg_index": "concat_ws('|', indexrelid, indrelid, indisvalid, indisclustered, indisreplident)",
-    "pg_locks": "concat_ws('|', classid, objid, objsubid, mode) ",
+    "pg_prepared_xacts": "gid",
+    "pg_replication_slots": "slot_name",
 }
+_SETTINGS = """SELECT md5(string_agg(concat_ws('|', name, setting, sourcefile, sourceline), ' ' ORDER BY name, sourceline))
+|| (SELECT timeline_id FROM pg_control_checkpoint()) || pg_conf_load_time() FROM pg_file_settings"""
+_LOCKS = """SELECT coalesce(string_agg(concat_ws('|', locktype, relation::regclass, classid, objid, mode), ' ' ORDER BY classid, objid), '')
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE backend_type = 'client backend' AND (locktype = 'advisory' OR (locktype = 'relation' AND relation >= 16384))"""
+_STATISTICS = """SELECT concat((SELECT string_agg(concat(datname, stats_reset), ' ' ORDER BY datname) FROM pg_stat_database),
+(SELECT stats_reset FROM pg_stat_bgwriter), (SELECT count(*) FROM pg_statistic WHERE starelid >= 16384))"""
+
+
+def _catalogue_query() -> str:
+    moved = [
+        f"SELECT '{name}', md5(concat(count(*), sum(hashtext(concat(ctid, xmin))))) FROM {name}"
+        for name in CATALOGUES.split()
+    ]
+    told = [f"SELECT '{name}', md5(string_agg({row}, ' ' ORDER BY {row})) FROM {name}" for name, row in _ROWS.items()]
+    return " UNION ALL ".join(moved + told)
 
 
 @dataclass(frozen=True)
@@ -121,22 +142,31 @@ class Probe:
         self.conn.close()
 
     def state(self) -> State:
+        """Now. Sessions that were just closed may still be dropping their temporary tables; then it looks again."""
+        while True:
+            try:
+                return self._state()
+            except (psycopg.errors.UndefinedTable, psycopg.errors.SyntaxError):
+                continue
+
+    def _state(self) -> State:
         relations = self._column(
             "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
             "WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1"
         )
+        rows = " UNION ALL ".join(
+            f"SELECT '{name}', md5(string_agg(x::text, ' ' ORDER BY x::text)) FROM {name} x" for name in relations
+        )
         return State(
-            catalogue=self._digest([f"SELECT '{name}:' || md5(x::text) FROM {name} x" for name in CATALOGUES]
-            + [f"SELECT {expression} FROM {name}" for name, expression in _VOLATILE_COLUMNS.items() if name != "pg_locks"]),
-            data=self._digest([f"SELECT '{name}', x::text FROM {name} x" for name in relations]),
-            sequences=self._digest(["SELECT schemaname, sequencename, last_value FROM pg_sequences"]),
-            settings=self._digest(["SELECT name, setting, sourcefile, sourceline FROM pg_file_settings",
-                                   "SELECT (pg_control_checkpoint()).timeline_id", "SELECT pg_conf_load_time()"]),
-            locks=self._digest([f"SELECT {_VOLATILE_COLUMNS['pg_locks']} FROM pg_locks WHERE locktype = 'advisory'"]),
-            statistics=self._digest(["SELECT datname, stats_reset FROM pg_stat_database", "SELECT stats_reset FROM pg_stat_bgwriter"]),
+            catalogue=self._digest(_catalogue_query()),
+            data=self._digest(rows),
+            sequences=self._digest("SELECT schemaname, sequencename, last_value FROM pg_sequences"),
+            settings=self._digest(_SETTINGS),
+            locks=self._digest(_LOCKS),
+            statistics=self._digest(_STATISTICS),
             bystander=self._bystander(),
             files=",".join(sorted(p.name for p in Path("/tmp").glob("pwn_*"))),
-        )  # fmt: skip
+        )
 
     def _bystander(self) -> str:
         """Alive, and what it heard; a dead one is replaced so that the next attack is seen too."""
@@ -152,12 +182,9 @@ class Probe:
     def _column(self, query: str) -> list[str]:
         return [row[0] for row in self.conn.execute(query.encode())]
 
-    def _digest(self, queries: list[str]) -> str:
-        found = hashlib.sha256()
-        for query in queries:
-            rows = sorted(map(repr, self.conn.execute(query.encode()).fetchall()))
-            found.update("\n".join(rows).encode())
-        return found.hexdigest()[:16]
+    def _digest(self, query: str) -> str:
+        rows = sorted(map(repr, self.conn.execute(query.encode()).fetchall())) if query else []
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
 @contextmanager

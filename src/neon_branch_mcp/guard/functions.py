@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from .lexer import Kind, LexError, called, cast_to, skip_blank, tokens
+from .lexer import LexError, names, skip_blank, tokens
 
 
 def _words(text: str) -> frozenset[str]:
@@ -74,12 +75,12 @@ _OUTSIDE = _words(
 )
 _ALL = "|".join((*_FAMILIES, *sorted(_OUTSIDE)))
 OUTSIDE_PATTERN = re.compile(rf"(?:{_ALL})\Z")
-_RAW = re.compile(rf"(?i)(?<![\w$])({_ALL})\"?(?=[\s(/-])")
+_RAW = re.compile(rf"(?<![\w$])({_ALL})\"?(?=[\s(/-])")
 # Waiting harms nobody but the caller, and strings that speak of these (pg_stat_activity.query) are common; they count in code only.
 _ONLY_IN_CODE = frozenset({"pg_sleep", "pg_sleep_for", "pg_sleep_until", "set_config", "pg_notify", "http"})
 # Through these a statement reaches another server.
 BEYOND_PATTERN = re.compile(
-    r"(?i)(?<![\w$])(dblink\w*|postgres_fdw_\w+|http(?:_(?:get|post|put|patch|delete|head))?)\"?(?=[\s(/-])"
+    r"(?<![\w$])(dblink\w*|postgres_fdw_\w+|http(?:_(?:get|post|put|patch|delete|head))?)\"?(?=[\s(/-])"
 )
 
 
@@ -121,6 +122,7 @@ class Harm:
     reason: str
 
 
+@lru_cache(maxsize=4096)
 def is_outside(name: str) -> bool:
     """On the fixed list: acts beyond the transaction, whatever its label says."""
     return OUTSIDE_PATTERN.match(name) is not None and name not in HARMLESS
@@ -143,9 +145,10 @@ def beyond_statement_in_text(sql: str) -> str | None:
 
 
 def _followed_by_parenthesis(sql: str, pattern: re.Pattern[str], *, but: frozenset[str]) -> str | None:
-    for match in pattern.finditer(sql):
-        name = match[1].lower()
-        if name not in but and name not in HARMLESS and _opens(sql, match.end()):
+    text = sql.lower()
+    for match in pattern.finditer(text):
+        name = match[1]
+        if name not in but and name not in HARMLESS and _opens(text, match.end()):
             return name
     return None
 
@@ -237,7 +240,7 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
     """Judge the answer of EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON): what views, policies and inlined functions really call."""
     calls: set[str] = set()
     operators: set[str] = set()
-    names: set[str] = set()
+    words: set[str] = set()
     casts: set[str] = set()
     for key, value in _walk(json.loads(plan)):
         if key == "Node Type" and value.startswith("Foreign"):
@@ -247,18 +250,18 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
         if key == "Function Name":
             calls.add(value)
         if key == "Relation Name":
-            names.add(value)
+            words.add(value)
         if key in _NAME_KEYS:
             continue
         try:
-            found = list(tokens(value))
+            found = names(tokens(value))
         except LexError:
             return Harm("plan", f"has a plan that could not be read ({key})")
-        calls |= called(found)
-        operators.update(t.text for t in found if t.kind is Kind.OPERATOR)
-        names.update(t.text for t in found if t.kind in (Kind.WORD, Kind.QUOTED))
-        casts |= cast_to(found)
-    return judge_calls(calls, catalogue) or judge_symbols(operators, names, casts | calls, catalogue)
+        calls |= found.calls
+        operators |= found.operators
+        words |= found.words
+        casts |= found.casts
+    return judge_calls(calls, catalogue) or judge_symbols(operators, words, casts | calls, catalogue)
 
 
 def _walk(node: Any, key: str = "") -> Iterable[tuple[str, str]]:

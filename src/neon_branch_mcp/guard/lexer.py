@@ -5,26 +5,30 @@ versions differ (a number that runs into a word) the reading that finds more wor
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
+from typing import Final, NamedTuple
 
 NAME_BYTES = 63  # NAMEDATALEN - 1: Postgres cuts longer names, so the guard must look up what is left
 
 _SPACE = r"[ \t\n\r\f\v]"
 # A string may go on after whitespace that holds a newline; an E'' string then goes on with its escapes.
 _CONTINUE = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*(?=[\n\r]))*'")
-_BLANK = re.compile(rf"{_SPACE}+|--[^\n\r]*")
+_BLANK = re.compile(rf"(?:{_SPACE}+|--[^\n\r]*)+")
 _NEST = re.compile(r"/\*|\*/")
-_WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9$\x80-\U0010ffff]*")
-_NUMBER = re.compile(r"[0-9][0-9_]*")
-_PARAMETER = re.compile(r"\$[0-9]+")
-_DOLLAR = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9\x80-\U0010ffff]*)?\$")
+_NAME = r"[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9$\x80-\U0010ffff]*"
+_TAG = r"[A-Za-z_\x80-\U0010ffff][A-Za-z_0-9\x80-\U0010ffff]*"
+# One token, whatever is blank before it skipped. E'', B'', X'' and N'' are strings; only E'' has escapes.
+_NEXT = re.compile(
+    rf"""(?:{_SPACE}+|--[^\n\r]*)*+(?:(?P<comment>/\*)|(?P<plain>[bBxXnN]?')|(?P<escaped>[eE]')|(?P<word>{_NAME})|(?P<quoted>")
+    |(?P<number>[0-9][0-9_]*)|(?P<parameter>\$[0-9]+)|(?P<dollar>\$(?:{_TAG})?\$)|(?P<operator>[~!@#^&|`?+\-*/%<>=]+)|(?P<other>[\s\S]))""".replace(
+        "\n    ", ""
+    )
+)
 _PLAIN_END = re.compile(r"[^']*(?:''[^']*)*'")
 _ESCAPE_END = re.compile(r"[^'\\]*(?:(?:''|\\.)[^'\\]*)*'", re.DOTALL)
 _QUOTED_END = re.compile(r'[^"]*(?:""[^"]*)*"')
-_OPERATOR = re.compile(r"[~!@#^&|`?+\-*/%<>=]+")
 _CUT = re.compile(r"/\*|--")
 
 
@@ -40,8 +44,7 @@ class Kind(Enum):
     OTHER = "other"  # one character: , ( ) [ ] . ; :
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token and where it stands in the text (0-based, end exclusive)."""
 
     kind: Kind
@@ -93,46 +96,54 @@ def skip_comment(sql: str, start: int) -> int:
 def skip_blank(sql: str, start: int) -> int:
     """The end of the whitespace and comments that begin at `start`."""
     i = start
-    while i < len(sql):
+    while True:
         if match := _BLANK.match(sql, i):
             i = match.end()
-        elif sql.startswith("/*", i):
-            i = skip_comment(sql, i)
-        else:
-            break
-    return i
+        if not sql.startswith("/*", i):
+            return i
+        i = skip_comment(sql, i)
 
 
-def tokens(sql: str) -> Iterator[Token]:
+def tokens(sql: str) -> list[Token]:
     """Every token of `sql`, comments and whitespace left out. Raises LexError where Postgres would say «unterminated»."""
-    i = skip_blank(sql, 0)
-    while i < len(sql):
-        token = _token(sql, i)
-        yield token
-        i = skip_blank(sql, token.end)
+    found: list[Token] = []
+    i = 0
+    while (match := _NEXT.match(sql, i)) is not None:
+        group = match.lastgroup
+        start = match.start(group or 0)
+        i = match.end()
+        if group == "word":
+            found.append(Token(_WORD, fold(sql[start:i]), start, i))
+        elif group == "other":
+            found.append(Token(_OTHER, sql[start], start, i))
+        elif group == "comment":
+            i = skip_comment(sql, start)
+        else:
+            found.append(_token(sql, group or "", start, i))
+            i = found[-1].end
+    return found
 
 
-def _token(sql: str, i: int) -> Token:
-    char = sql[i]
-    if char == "'":
-        return _string(sql, i, i + 1, _PLAIN_END)
-    if char == '"':
-        return _quoted(sql, i)
-    if match := _WORD.match(sql, i):
-        # E'', B'', X'' and N'' are strings; only E'' has escapes.
-        if sql.startswith("'", i + 1) and char in "eEbBxXnN":
-            return _string(sql, i, i + 2, _ESCAPE_END if char in "eE" else _PLAIN_END)
-        return Token(Kind.WORD, fold(match[0]), i, match.end())
-    if match := _NUMBER.match(sql, i):
-        return Token(Kind.NUMBER, match[0], i, match.end())
-    if char == "$":
-        return _dollar(sql, i)
-    if match := _OPERATOR.match(sql, i):
-        # A comment ends an operator; it cannot begin here, skip_blank would have taken it.
-        cut = _CUT.search(match[0])
-        end = i + cut.start() if cut else match.end()
-        return Token(Kind.OPERATOR, sql[i:end], i, end)
-    return Token(Kind.OTHER, char, i, i + 1)
+_WORD: Final = Kind.WORD
+_OTHER: Final = Kind.OTHER
+
+
+def _token(sql: str, group: str, start: int, end: int) -> Token:
+    """The token of this group of _NEXT, which matched from `start` to `end`."""
+    if group == "plain":
+        return _string(sql, start, end, _PLAIN_END)
+    if group == "escaped":
+        return _string(sql, start, end, _ESCAPE_END)
+    if group == "quoted":
+        return _quoted(sql, start)
+    if group == "dollar":
+        return _dollar(sql, start, end)
+    if group == "operator":
+        # A comment ends an operator; it cannot begin here, the blanks would have taken it.
+        cut = _CUT.search(sql, start, end)
+        end = cut.start() if cut else end
+        return Token(Kind.OPERATOR, sql[start:end], start, end)
+    return Token(Kind.NUMBER if group == "number" else Kind.PARAMETER, sql[start:end], start, end)
 
 
 def _string(sql: str, start: int, inside: int, rule: re.Pattern[str]) -> Token:
@@ -155,16 +166,13 @@ def _quoted(sql: str, start: int) -> Token:
     return Token(Kind.QUOTED, truncate(sql[start + 1 : match.end() - 1].replace('""', '"')), start, match.end())
 
 
-def _dollar(sql: str, start: int) -> Token:
-    if match := _PARAMETER.match(sql, start):
-        return Token(Kind.PARAMETER, match[0], start, match.end())
-    if match := _DOLLAR.match(sql, start):
-        end = sql.find(match[0], match.end())
-        if end < 0:
-            raise LexError("a dollar-quoted string that does not end", start)
-        end += len(match[0])
-        return Token(Kind.STRING, sql[start:end], start, end)
-    return Token(Kind.OTHER, "$", start, start + 1)
+def _dollar(sql: str, start: int, inside: int) -> Token:
+    tag = sql[start:inside]
+    end = sql.find(tag, inside)
+    if end < 0:
+        raise LexError("a dollar-quoted string that does not end", start)
+    end += len(tag)
+    return Token(Kind.STRING, sql[start:end], start, end)
 
 
 def statements(found: Sequence[Token]) -> list[Sequence[Token]]:
@@ -198,29 +206,50 @@ def _block_step(token: Token, after: Token | None, *, inside: bool) -> int:
     return 1 if token.text == "case" else -1
 
 
-def called(found: Sequence[Token]) -> set[str]:
-    """Names that stand before a parenthesis: functions, and some keywords and types that look the same."""
-    return {
-        token.text for token, after in pairwise(found) if token.kind in (Kind.WORD, Kind.QUOTED) and after.is_char("(")
-    }
+@dataclass(frozen=True)
+class Names:
+    """What stands in a text, by its place there. `calls`: before a parenthesis, functions and some keywords and types that look the same.
 
-
-def cast_to(found: Sequence[Token]) -> set[str]:
-    """Names that may be those of types: after `::` or `AS`, with what follows their dots; before a string (`date '…'`); and after a
-    name that begins an item of a list in parentheses (`AS t(a int, b date)`).
+    `casts` may be types: after `::` or `AS`, with what follows their dots; before a string (`date '…'`); and after a name that begins an
+    item of a list in parentheses (`AS t(a int, b date)`).
     """
-    names: set[str] = set()
-    typed = False
-    previous: Token | None = None
-    for before, token in pairwise(found):
-        named = token.kind in (Kind.WORD, Kind.QUOTED)
-        after_name = before.kind in (Kind.WORD, Kind.QUOTED)
-        dotted = before.is_char(".") or token.is_char(".")
-        item = named and after_name and previous is not None and (previous.is_char("(") or previous.is_char(","))
-        typed = before.is_char(":") or before.is_word("as") or item or (typed and dotted)
-        if typed and named:
-            names.add(token.text)
-        if token.kind is Kind.STRING and after_name:
-            names.add(before.text)
-        previous = before
-    return names
+
+    calls: frozenset[str]
+    casts: frozenset[str]
+    operators: frozenset[str]
+    words: frozenset[str]
+
+
+def names(found: Sequence[Token]) -> Names:
+    """All of them in one pass."""
+    calls: set[str] = set()
+    casts: set[str] = set()
+    operators: set[str] = set()
+    words: set[str] = set()
+    typed = after_name = False
+    before_text = older_text = last = ""
+    for token in found:
+        kind, text = token.kind, token.text
+        if kind is _WORD or kind is Kind.QUOTED:
+            words.add(text)
+            # `older` is the token before `before`: `(a int` and `, b date`.
+            typed = (
+                before_text == ":"
+                or before_text == "as"
+                or (typed and before_text == ".")
+                or (after_name and (older_text == "(" or older_text == ","))
+            )
+            if typed:
+                casts.add(text)
+            older_text, before_text, after_name = before_text, text if kind is _WORD else '"', True
+            last = text
+            continue
+        if after_name and kind is _OTHER and text == "(":
+            calls.add(last)
+        elif after_name and kind is Kind.STRING:
+            casts.add(last)
+        elif kind is Kind.OPERATOR:
+            operators.add(text)
+        typed = before_text in (":", "as") or (typed and "." in (text, before_text))
+        older_text, before_text, after_name = before_text, text if kind is _OTHER else "", False
+    return Names(frozenset(calls), frozenset(casts), frozenset(operators), frozenset(words))

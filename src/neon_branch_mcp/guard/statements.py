@@ -7,7 +7,7 @@ What is not understood is never called a read.
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from . import lexer
@@ -58,7 +58,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """For the pipe."""
-        return asdict(self)
+        return vars(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -98,17 +98,18 @@ def inspect(sql: str, mode: Mode, parse: Parse) -> Report:
     if (bad := _bad_text(sql, mode)) is not None:
         return bad
     try:
-        found = list(lexer.tokens(sql))
+        found = lexer.tokens(sql)
     except LexError as exc:
         return Report("bad", "text", exc.what, exc.offset)
     parts = lexer.statements(found)
+    names = lexer.names(found)
     facts: dict[str, Any] = {
         "count": len(parts),
         "heads": tuple(head_of(part) for part in parts[:50]),
-        "calls": tuple(sorted(lexer.called(found))),
-        "operators": tuple(sorted({t.text for t in found if t.kind is Kind.OPERATOR})),
-        "names": tuple(sorted({t.text for t in found if t.kind in (Kind.WORD, Kind.QUOTED)})),
-        "casts": tuple(sorted(lexer.cast_to(found))),
+        "calls": tuple(names.calls),
+        "operators": tuple(names.operators),
+        "names": tuple(names.words),
+        "casts": tuple(names.casts),
         "outside": outside_in_text(sql),
         "beyond": beyond_in_text(_unescaped(sql)),
         "beyond_statement": _beyond_statement(sql, parts),

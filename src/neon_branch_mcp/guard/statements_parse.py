@@ -1,6 +1,7 @@
 """sqlglot's verdict on a statement that should only read. Imported in the worker process only."""
 
 import logging
+from collections.abc import Iterable, Iterator
 
 import sqlglot
 from sqlglot import exp
@@ -20,6 +21,16 @@ _FORBIDDEN_NAMES = """
     LockingStatement Connect AddConstraint AlterColumn Returning Summarize
 """
 FORBIDDEN = tuple(getattr(exp, name) for name in _FORBIDDEN_NAMES.split())
+
+
+def _below(classes: Iterable[type[exp.Expr]]) -> Iterator[type[exp.Expr]]:
+    for found in classes:
+        yield found
+        yield from _below(found.__subclasses__())
+
+
+# A walk asks for every node, and isinstance with a long tuple is slow.
+_FORBIDDEN: frozenset[object] = frozenset(_below(FORBIDDEN))
 
 _REASONS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.Into: ("creates", "SELECT … INTO creates a table"),
@@ -47,9 +58,10 @@ def judge(root: exp.Expr) -> TreeVerdict:
     if not isinstance(root, ROOTS):
         return TreeVerdict(f"this is not a plain SELECT, VALUES or TABLE ({type(root).__name__})")
     for node in root.walk():
-        if isinstance(node, FORBIDDEN):
+        kind = type(node)
+        if kind in _FORBIDDEN:
             return _reason(node)
-        if isinstance(node, exp.CTE) and not isinstance(node.this, (*ROOTS, *FORBIDDEN)):
+        if issubclass(kind, exp.CTE) and not isinstance(node.this, (*ROOTS, *FORBIDDEN)):
             return TreeVerdict(f"WITH contains something that is not a read ({type(node.this).__name__})")
     return TreeVerdict()
 
