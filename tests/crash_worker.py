@@ -9,8 +9,9 @@ import psycopg
 
 from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.errors import NeonBranchError
+from neon_branch_mcp.local.changes import Changed, NewBranch
 from neon_branch_mcp.local.plane import Opened
-from neon_branch_mcp.local.service import Changed, NewBranch, Service
+from neon_branch_mcp.local.service import Service
 
 
 def do(service: Service, changed: Changed) -> None:

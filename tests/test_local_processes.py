@@ -19,11 +19,11 @@ import pytest
 from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.errors import ConfigError
 from neon_branch_mcp.local.binaries import find_binaries
+from neon_branch_mcp.local.changes import NewBranch
 from neon_branch_mcp.local.cluster import Cluster
 from neon_branch_mcp.local.places import destroy
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.problems import Problem
-from neon_branch_mcp.local.service import NewBranch
 from neon_branch_mcp.local.store import BranchRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 

@@ -221,6 +221,11 @@ class LocalConfig(Section):
     )
     first_port: int = Field(15432, ge=1024, le=65535, description="First TCP port for branches.")
     last_port: int = Field(16431, ge=1024, le=65535, description="Last TCP port for branches.")
+    max_projects: int = Field(100, ge=1, description="Projects at once; 422 above, as with a plan's limit.")
+    max_branches: int = Field(500, ge=1, description="Branches of a project at once; 422 above.")
+    max_root_branches: int = Field(
+        25, ge=1, description="Branches of a project without a parent, schema-only ones included; 422 above."
+    )
 
 
 class Config(Section):

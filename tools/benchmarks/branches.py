@@ -18,9 +18,9 @@ import psutil
 import psycopg
 
 from neon_branch_mcp.config import LocalConfig
+from neon_branch_mcp.local.changes import Changed, NewBranch
 from neon_branch_mcp.local.cluster import Cluster, free_port
 from neon_branch_mcp.local.plane import Opened
-from neon_branch_mcp.local.service import Changed, NewBranch
 from neon_branch_mcp.local.store import BranchRow, SpareRow
 
 from .measure import Figure, Sample, figures, in_turn, pss_megabytes
@@ -239,7 +239,7 @@ def idle(rounds: int) -> list[Figure]:
         endpoint = service.endpoints(chosen.project_id, chosen.id)[0]
 
         def wake() -> float:
-            made.finish(service.compute(chosen.project_id, endpoint.id, "suspend_compute"))
+            made.finish(service.compute(chosen.project_id, endpoint.id, "suspend"))
             if made.cluster(chosen.id).running() is not None:
                 raise RuntimeError("a suspended branch has a process")
             begin = time.perf_counter()

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import ConfigError, Conflict, NotFound, Refused
+from ..local.changes import Changed
 from ..local.plane import LocalPlane, Opened
 from ..local.problems import Problem
-from ..local.service import Changed
 from ..local.store import BranchRow
 from ..local.transfer import Transfer
 from .options import ConfigFile, DataDir, settings, stderr

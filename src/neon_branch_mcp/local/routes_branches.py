@@ -7,11 +7,11 @@ from typing import Any
 from starlette.responses import Response
 
 from . import objects
+from .changes import Changed, NewBranch
 from .objects import Json
 from .problems import Problem
 from .routes_common import BRANCH, PROJECT, Call, Route, answer, blocking, page, parse_time
 from .routes_projects import connection_details
-from .service import Changed, NewBranch
 from .store import BranchRow
 
 SORT_KEYS: Mapping[str, Callable[[BranchRow], Any]] = {

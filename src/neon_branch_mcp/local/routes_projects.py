@@ -3,11 +3,11 @@
 from starlette.responses import Response
 
 from . import administration, objects
+from .changes import Changed
 from .keys import org_required
 from .objects import ORG_ID, Json
 from .problems import Problem
 from .routes_common import PROJECT, Call, Route, answer, blocking, page
-from .service import Changed
 from .store import EndpointRow
 
 

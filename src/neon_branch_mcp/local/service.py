@@ -7,57 +7,37 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
 from . import access, ids
+from .changes import Changed, NewBranch
 from .core import Core, branch_in, endpoint_of
 from .history import Moment, base_for, check_not_ahead
 from .jobs import Jobs, schedule
 from .lifecycle import session, wake
+from .lookup import branch_of, endpoint_in, project_in, refuse_if_busy
 from .objects import ORG_ID
 from .ports import allocate_port
-from .problems import Problem, busy, not_found
+from .problems import Problem, not_found
+from .rules import (
+    add_named,
+    branch_row,
+    check_branches,
+    check_expiry,
+    check_new_branch,
+    check_projects,
+    check_restore,
+    inherit_roles,
+)
 from .sample import DATABASE, OWNER
 from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Transaction, now
 
-InitSource = Literal["parent-data", "schema-only"]
 ComputeAction = Literal["start", "suspend", "restart"]
 COMPUTE_ACTIONS: tuple[ComputeAction, ...] = ("start", "suspend", "restart")
 
-
 MADE_WITHIN = 20.0
 """Seconds that a call waits for a branch that is being made."""
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What a mutating call answers with."""
-
-    operations: Sequence[OperationRow]
-    project: ProjectRow | None = None
-    branch: BranchRow | None = None
-    endpoints: Sequence[EndpointRow] = ()
-    roles: Sequence[RoleRow] = ()
-    role: RoleRow | None = None
-    job_id: str = ""
-
-
-@dataclass(frozen=True)
-class NewBranch:
-    """What a caller asks for in a new branch; None where it was left out."""
-
-    name: str | None = None
-    parent_id: str | None = None
-    parent_lsn: str | None = None
-    parent_timestamp: float | None = None
-    protected: bool = False
-    init_source: InitSource = "parent-data"
-    expires_at: float | None = None
-    compute: bool = True
-    compute_settings: Mapping[str, Any] | None = None
-    annotation: Mapping[str, str] | None = None
 
 
 class Service:
@@ -87,7 +67,7 @@ class Service:
     def project(self, project_id: str) -> ProjectRow:
         """One project."""
         with self._store.read() as tx:
-            return self._project(tx, project_id)
+            return project_in(tx, project_id)
 
     def create_project(
         self,
@@ -114,8 +94,9 @@ class Service:
             moment,
         )
         with self._store.write() as tx:
+            check_projects(tx, self.core.config)
             tx.add(project)
-            row = _branch_row(project.id, branch, parent=None, is_default=True)
+            row = branch_row(project.id, branch, parent=None, is_default=True)
             tx.add(row)
             endpoint = self._add_endpoint(tx, row, {})
             owner = RoleRow(row.id, role, ids.password(), moment, moment)
@@ -135,8 +116,8 @@ class Service:
     def delete_project(self, project_id: str) -> Changed:
         """Everything of a project."""
         with self._store.write() as tx:
-            project = self._project(tx, project_id)
-            self._not_busy(tx, project_id)
+            project = project_in(tx, project_id)
+            refuse_if_busy(tx, project_id)
             tx.change(ProjectRow, project_id, state="deleting")
             job_id, operations = schedule(tx, self.core, "delete_project", project_id, actions=["delete_timeline"])
         return self._begin(Changed(operations, project, job_id=job_id))
@@ -146,30 +127,30 @@ class Service:
     def branches(self, project_id: str) -> list[BranchRow]:
         """The project's branches, oldest first."""
         with self._store.read() as tx:
-            self._project(tx, project_id)
+            project_in(tx, project_id)
             return tx.all(BranchRow, "project_id = ?", [project_id])
 
     def branch(self, project_id: str, branch_id: str) -> BranchRow:
         """One branch."""
         with self._store.read() as tx:
-            return self._branch(tx, project_id, branch_id)
+            return branch_of(tx, project_id, branch_id)
 
     def create_branch(self, project_id: str, asked: NewBranch) -> Changed:
         """A branch of the parent, or of the default branch; of its head, or of a point in its past."""
         moment = Moment(asked.parent_lsn, asked.parent_timestamp)
         self._check_not_ahead(project_id, asked.parent_id, moment)
         with self._store.write() as tx:
-            self._project(tx, project_id)
-            self._not_busy(tx, project_id)
-            parent = self._parent(tx, project_id, asked.parent_id)
-            _check_new_branch(tx, project_id, asked, parent)
+            project_in(tx, project_id)
+            refuse_if_busy(tx, project_id)
+            parent = branch_of(tx, project_id, asked.parent_id)
+            check_new_branch(tx, project_id, asked, parent, self.core.config)
             if moment != Moment():
                 base_for(tx, parent, moment)
             branch_id = ids.branch_id()
-            row = _branch_row(project_id, asked.name or branch_id, parent=parent, asked=asked, branch_id=branch_id)
-            _add_named(tx, row)
+            row = branch_row(project_id, asked.name or branch_id, parent=parent, asked=asked, branch_id=branch_id)
+            add_named(tx, row)
             endpoints = [self._add_endpoint(tx, row, asked.compute_settings or {})] if asked.compute else []
-            roles = _inherit_roles(tx, row, parent)
+            roles = inherit_roles(tx, row, parent)
             job_id, operations = schedule(
                 tx,
                 self.core,
@@ -191,22 +172,22 @@ class Service:
     def update_branch(self, project_id: str, branch_id: str, columns: Mapping[str, Any]) -> Changed:
         """Rename, protect, or set the end of a branch (`name`, `is_protected`, `expires_at` with `ttl_seconds`)."""
         with self._store.write() as tx:
-            branch = self._branch(tx, project_id, branch_id)
-            self._not_busy(tx, project_id)
+            branch = branch_of(tx, project_id, branch_id)
+            refuse_if_busy(tx, project_id)
             try:
                 tx.change(BranchRow, branch_id, **columns, updated_at=now())
             except sqlite3.IntegrityError:
                 raise Problem(409, f"branch with name {columns.get('name')} already exists") from None
             branch = branch_in(tx, branch_id)
             if columns.get("expires_at") is not None:
-                _check_expiry(tx, branch)
+                check_expiry(tx, branch)
         return Changed((), None, branch)
 
     def delete_branch(self, project_id: str, branch_id: str) -> Changed:
         """Delete a branch; not the default one, a protected one, or one with children."""
         with self._store.write() as tx:
-            branch = self._branch(tx, project_id, branch_id)
-            self._not_busy(tx, project_id)
+            branch = branch_of(tx, project_id, branch_id)
+            refuse_if_busy(tx, project_id)
             if branch.is_default:
                 raise Problem(422, "cannot delete the default branch of the project")
             if branch.is_protected:
@@ -243,17 +224,18 @@ class Service:
         moment = Moment(source_lsn, source_timestamp)
         self._check_not_ahead(project_id, source_id, moment)
         with self._store.write() as tx:
-            branch = self._branch(tx, project_id, branch_id)
-            source = self._branch(tx, project_id, source_id)
-            self._not_busy(tx, project_id)
-            _check_restore(tx, branch, source, moment, preserve_under_name)
+            branch = branch_of(tx, project_id, branch_id)
+            source = branch_of(tx, project_id, source_id)
+            refuse_if_busy(tx, project_id)
+            check_restore(tx, branch, source, moment, preserve_under_name)
             started = now()
             preserved: BranchRow | None = None
             if preserve_under_name is not None:
+                check_branches(tx, project_id, self.core.config, root=branch.parent_id is None)
                 parent = tx.one(BranchRow, "id = ?", branch.parent_id) if branch.parent_id else None
-                preserved = _branch_row(project_id, preserve_under_name, parent=parent)
-                _add_named(tx, preserved)
-                _inherit_roles(tx, preserved, branch)
+                preserved = branch_row(project_id, preserve_under_name, parent=parent)
+                add_named(tx, preserved)
+                inherit_roles(tx, preserved, branch)
                 for child in tx.all(BranchRow, "parent_id = ?", [branch_id]):
                     tx.change(BranchRow, child.id, parent_id=preserved.id)
             expires = None if branch.ttl_seconds is None else started + branch.ttl_seconds
@@ -287,8 +269,8 @@ class Service:
     def set_default(self, project_id: str, branch_id: str) -> Changed:
         """Make it the project's default branch."""
         with self._store.write() as tx:
-            branch = self._branch(tx, project_id, branch_id)
-            self._not_busy(tx, project_id)
+            branch = branch_of(tx, project_id, branch_id)
+            refuse_if_busy(tx, project_id)
             if branch.expires_at is not None:
                 raise Problem(400, "default branch cannot have an expiration", "DEFAULT_BRANCH_EXPIRATION_NOT_ALLOWED")
             for other in tx.all(BranchRow, "project_id = ? AND is_default = 1", [project_id]):
@@ -302,16 +284,16 @@ class Service:
     def endpoints(self, project_id: str, branch_id: str | None = None) -> list[EndpointRow]:
         """The project's computes, or one branch's."""
         with self._store.read() as tx:
-            self._project(tx, project_id)
+            project_in(tx, project_id)
             if branch_id is None:
                 return tx.all(EndpointRow, "project_id = ?", [project_id])
-            self._branch(tx, project_id, branch_id)
+            branch_of(tx, project_id, branch_id)
             return tx.all(EndpointRow, "branch_id = ?", [branch_id])
 
     def endpoint(self, project_id: str, endpoint_id: str) -> EndpointRow:
         """One compute."""
         with self._store.read() as tx:
-            return self._endpoint(tx, project_id, endpoint_id)
+            return endpoint_in(tx, project_id, endpoint_id)
 
     def is_active(self, endpoint: EndpointRow) -> bool:
         """Whether the compute's Postgres runs."""
@@ -321,8 +303,8 @@ class Service:
     def create_endpoint(self, project_id: str, branch_id: str, settings: Mapping[str, Any]) -> Changed:
         """A read-write compute for a branch that has none."""
         with self._store.write() as tx:
-            branch = self._branch(tx, project_id, branch_id)
-            self._not_busy(tx, project_id)
+            branch = branch_of(tx, project_id, branch_id)
+            refuse_if_busy(tx, project_id)
             if endpoint_of(tx, branch_id) is not None:
                 raise Problem(409, "read-write endpoint already exists")
             endpoint = self._add_endpoint(tx, branch, settings)
@@ -342,8 +324,8 @@ class Service:
         kind = f"{action}_compute"
         steps = ["suspend_compute", "start_compute"] if action == "restart" else [kind]
         with self._store.write() as tx:
-            endpoint = self._endpoint(tx, project_id, endpoint_id)
-            self._not_busy(tx, project_id)
+            endpoint = endpoint_in(tx, project_id, endpoint_id)
+            refuse_if_busy(tx, project_id)
             job_id, operations = schedule(
                 tx,
                 self.core,
@@ -408,7 +390,7 @@ class Service:
         role = self.role(project_id, branch_id, name)
         new = RoleRow(branch_id, name, ids.password(), role.created_at, now())
         with self._store.write() as tx:
-            self._not_busy(tx, project_id)
+            refuse_if_busy(tx, project_id)
             endpoint = endpoint_of(tx, branch_id)
             job_id, operations = schedule(
                 tx,
@@ -428,9 +410,9 @@ class Service:
         """The URI of a database through the branch's port; `pooled` makes no difference here."""
         with self._store.read() as tx:
             if endpoint_id is not None:
-                endpoint: EndpointRow | None = self._endpoint(tx, project_id, endpoint_id)
+                endpoint: EndpointRow | None = endpoint_in(tx, project_id, endpoint_id)
             else:
-                branch = self._parent(tx, project_id, branch_id)
+                branch = branch_of(tx, project_id, branch_id)
                 endpoint = endpoint_of(tx, branch.id)
         if endpoint is None:
             raise not_found("endpoint")
@@ -452,7 +434,7 @@ class Service:
     def operations(self, project_id: str) -> list[OperationRow]:
         """Newest first."""
         with self._store.read() as tx:
-            self._project(tx, project_id)
+            project_in(tx, project_id)
             return tx.all(OperationRow, "project_id = ?", [project_id], order="seq DESC")
 
     def operation(self, project_id: str, operation_id: str) -> OperationRow:
@@ -472,47 +454,15 @@ class Service:
             time.sleep(0.01)
         return branch
 
-    def _project(self, tx: Transaction, project_id: str) -> ProjectRow:
-        project = tx.one(ProjectRow, "id = ?", project_id)
-        if project is None:
-            raise not_found("project")
-        return project
-
-    def _branch(self, tx: Transaction, project_id: str, branch_id: str) -> BranchRow:
-        self._project(tx, project_id)
-        branch = tx.one(BranchRow, "id = ? AND project_id = ?", branch_id, project_id)
-        if branch is None:
-            raise not_found("branch")
-        return branch
-
-    def _endpoint(self, tx: Transaction, project_id: str, endpoint_id: str) -> EndpointRow:
-        self._project(tx, project_id)
-        endpoint = tx.one(EndpointRow, "id = ? AND project_id = ?", endpoint_id, project_id)
-        if endpoint is None:
-            raise not_found("endpoint")
-        return endpoint
-
-    def _parent(self, tx: Transaction, project_id: str, branch_id: str | None) -> BranchRow:
-        if branch_id is not None:
-            return self._branch(tx, project_id, branch_id)
-        default = tx.one(BranchRow, "project_id = ? AND is_default = 1", project_id)
-        if default is None:
-            raise not_found("default branch")
-        return default
-
-    def _not_busy(self, tx: Transaction, project_id: str) -> None:
-        if tx.one(OperationRow, "project_id = ? AND status IN ('scheduling', 'running')", project_id):
-            raise busy()
-
     def _check_idle(self, project_id: str, branch_id: str) -> None:
         with self._store.read() as tx:
-            self._branch(tx, project_id, branch_id)
-            self._not_busy(tx, project_id)
+            branch_of(tx, project_id, branch_id)
+            refuse_if_busy(tx, project_id)
 
     def _check_not_ahead(self, project_id: str, branch_id: str | None, moment: Moment) -> None:
         if moment.lsn is not None:
             with self._store.read() as tx:
-                source = self._parent(tx, project_id, branch_id)
+                source = branch_of(tx, project_id, branch_id)
             check_not_ahead(wake(self.core, source.id), moment)
 
     def _add_endpoint(self, tx: Transaction, branch: BranchRow, settings: Mapping[str, Any]) -> EndpointRow:
@@ -534,100 +484,3 @@ class Service:
         )
         tx.add(endpoint)
         return endpoint
-
-
-def _branch_row(
-    project_id: str,
-    name: str,
-    *,
-    parent: BranchRow | None,
-    asked: NewBranch | None = None,
-    is_default: bool = False,
-    branch_id: str | None = None,
-) -> BranchRow:
-    asked = asked or NewBranch()
-    moment = now()
-    # A schema-only branch has no data of a parent: it is a root.
-    is_child = parent is not None and asked.init_source == "parent-data"
-    return BranchRow(
-        id=branch_id or ids.branch_id(),
-        project_id=project_id,
-        name=name,
-        parent_id=parent.id if parent is not None and is_child else None,
-        parent_lsn=None,
-        parent_timestamp=(asked.parent_timestamp or moment) if is_child else None,
-        state="init",
-        pending_state="ready",
-        state_changed_at=moment,
-        is_default=is_default,
-        is_protected=asked.protected,
-        init_source=asked.init_source,
-        cluster_id=None,
-        expires_at=asked.expires_at,
-        ttl_seconds=None if asked.expires_at is None else max(1, round(asked.expires_at - moment)),
-        last_reset_at=None,
-        logical_size=None,
-        made_by=None,
-        annotation=asked.annotation or {},
-        created_at=moment,
-        updated_at=moment,
-    )
-
-
-def _add_named(tx: Transaction, row: BranchRow) -> None:
-    try:
-        tx.add(row)
-    except sqlite3.IntegrityError:
-        raise Problem(409, f"branch with name {row.name} already exists") from None
-
-
-def _inherit_roles(tx: Transaction, branch: BranchRow, parent: BranchRow) -> list[RoleRow]:
-    """A child has its parent's passwords, unless the parent is protected."""
-    roles = [
-        RoleRow(
-            branch.id,
-            r.name,
-            ids.password() if parent.is_protected else r.password,
-            branch.created_at,
-            branch.created_at,
-        )
-        for r in tx.all(RoleRow, "branch_id = ?", [parent.id])
-    ]
-    for role in roles:
-        tx.add(role)
-    return roles
-
-
-def _check_new_branch(tx: Transaction, project_id: str, asked: NewBranch, parent: BranchRow) -> None:
-    if parent.cluster_id is None:
-        raise Problem(422, f"branch not ready yet; branch_id:{parent.id}")
-    if parent.expires_at is not None:
-        raise Problem(422, "branches with an expiration cannot have children")
-    if len(tx.all(BranchRow, "project_id = ?", [project_id])) >= 500:
-        raise Problem(422, "branches limit exceeded", "BRANCHES_LIMIT_EXCEEDED")
-    if asked.expires_at is not None and asked.protected:
-        raise Problem(400, "protected branch cannot have an expiration", "PROTECTED_BRANCH_EXPIRATION_NOT_ALLOWED")
-
-
-def _check_expiry(tx: Transaction, branch: BranchRow) -> None:
-    if branch.is_default:
-        raise Problem(400, "default branch cannot have an expiration", "DEFAULT_BRANCH_EXPIRATION_NOT_ALLOWED")
-    if branch.is_protected:
-        raise Problem(400, "protected branch cannot have an expiration", "PROTECTED_BRANCH_EXPIRATION_NOT_ALLOWED")
-    if tx.one(BranchRow, "parent_id = ?", branch.id):
-        raise Problem(422, "branches with children cannot have an expiration")
-
-
-def _check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, moment: Moment, preserve: str | None) -> None:
-    if branch.is_protected:
-        raise Problem(422, "cannot reset protected branch")
-    if source.cluster_id is None or branch.cluster_id is None:
-        raise Problem(422, "branch not ready yet")
-    if source.id == branch.id and moment == Moment():
-        raise Problem(422, "restoring a branch to itself needs source_lsn or source_timestamp")
-    if branch.parent_id is None and source.id != branch.id:
-        raise Problem(422, "root branches cannot be reset")
-    if moment != Moment():
-        base_for(tx, source, moment)
-    if preserve is None and (source.id == branch.id or tx.one(BranchRow, "parent_id = ?", branch.id)):
-        raise Problem(422, "preserve_under_name is required: the branch has children, or is restored to its own past")
