@@ -155,6 +155,15 @@ def api(plane: LocalPlane, portal: BlockingPortal) -> PlaneApi:
     return PlaneApi(plane, portal)
 
 
+@contextmanager
+def other_plane(portal: BlockingPortal, **settings: Any) -> Iterator[PlaneApi]:
+    """A plane of a test's own, with settings of its own."""
+    with data_folder() as folder:
+        config = LocalConfig(data_dir=folder, **settings)
+        with portal.wrap_async_context_manager(open_plane(config)) as plane:
+            yield PlaneApi(plane, portal)
+
+
 @dataclass(frozen=True)
 class MadeBranch:
     id: str

@@ -64,8 +64,8 @@ def main(folder: Path, seed: int) -> None:
     sys.stdout.flush()
     while True:
         # Busy, while a job that a kill cut short is taken up again; or the other worker was killed, and with it the relay,
-        # or has just reset this password.
-        with contextlib.suppress(NeonBranchError, psycopg.OperationalError):
+        # or has just reset this password; or both make the table at the same moment, which IF NOT EXISTS does not cover.
+        with contextlib.suppress(NeonBranchError, psycopg.OperationalError, psycopg.errors.UniqueViolation):
             work(opened, dice)
 
 

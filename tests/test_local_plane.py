@@ -1,26 +1,13 @@
 """The local control plane as its users meet it: branches over the API, SQL through the connection strings."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import psycopg
 from anyio.from_thread import BlockingPortal
 
-from neon_branch_mcp.config import LocalConfig
-from neon_branch_mcp.local.plane import open_plane
-from neon_branch_mcp.local.store import BaseRow, SpareRow
-from tests.conftest import MadeBranch, PlaneApi, data_folder
-
-
-@contextmanager
-def other_plane(portal: BlockingPortal, **settings: Any) -> Iterator[PlaneApi]:
-    """A plane of this test's own, with settings of its own."""
-    with data_folder() as folder:
-        config = LocalConfig(data_dir=folder, **settings)
-        with portal.wrap_async_context_manager(open_plane(config)) as plane:
-            yield PlaneApi(plane, portal)
+from neon_branch_mcp.local.store import SpareRow
+from tests.conftest import MadeBranch, PlaneApi, other_plane
 
 
 def test_a_branch_has_the_parents_rows_and_its_own_changes(api: PlaneApi, branch: MadeBranch) -> None:
@@ -71,36 +58,6 @@ def test_a_scratch_database_is_empty_and_its_owners(database_uri: str, superuser
             ("shop_owner",)
         ]
         assert conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
-
-
-def test_a_branch_of_an_earlier_moment_has_the_rows_of_that_moment(portal: BlockingPortal) -> None:
-    with other_plane(portal) as api:
-        root = api("GET", f"{api.project}/branches")["branches"][0]
-        service = api.plane.service
-        for _ in range(300):
-            with service.core.store.read() as tx:
-                if tx.all(BaseRow):
-                    break
-            time.sleep(0.05)
-        with psycopg.connect(api.uri(root["id"]), autocommit=True) as conn:
-            conn.execute("CREATE TABLE moments (n int)")
-            seen = []
-            for n in range(3):
-                conn.execute("INSERT INTO moments VALUES (%s)", [n])
-                found = conn.execute("SELECT clock_timestamp(), pg_current_wal_insert_lsn()::text").fetchone()
-                assert found is not None
-                seen.append(found)
-                time.sleep(0.05)
-        by_time = api.create_branch("by-time", parent_timestamp=seen[0][0].isoformat())
-        by_lsn = api.create_branch("by-lsn", parent_lsn=seen[1][1])
-        with psycopg.connect(api.uri(by_time["id"])) as conn:
-            assert conn.execute("SELECT n FROM moments ORDER BY n").fetchall() == [(0,)]
-        with psycopg.connect(api.uri(by_lsn["id"])) as conn:
-            assert conn.execute("SELECT n FROM moments ORDER BY n").fetchall() == [(0,), (1,)]
-            conn.execute("INSERT INTO moments VALUES (7)")
-        early = {"branch": {"name": "too-early", "parent_timestamp": "2020-01-01T00:00:00Z"}}
-        answer = api.request("POST", f"{api.project}/branches", json=early)
-        assert (answer.status_code, "outside the history" in answer.text) == (422, True)
 
 
 def test_a_branch_of_a_spare_has_all_that_was_committed(portal: BlockingPortal) -> None:

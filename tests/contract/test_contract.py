@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -98,9 +99,11 @@ def test_a_branch_lives_by_the_contract(contract: Contract) -> None:
     got = contract("GET", path)
     assert got["annotation"]["value"] == {"for": "contract"}
     assert got["branch"]["current_state"] == "ready"
-    until = "2026-12-20T10:00:00.000Z"
-    renamed = contract("PATCH", path, json={"branch": {"name": "second-life", "expires_at": until}})["branch"]
-    assert (renamed["name"], renamed["expires_at"]) == ("second-life", "2026-12-20T10:00:00Z")
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=20)
+    renamed = contract(
+        "PATCH", path, json={"branch": {"name": "second-life", "expires_at": until.isoformat(timespec="milliseconds")}}
+    )["branch"]
+    assert (renamed["name"], renamed["expires_at"]) == ("second-life", f"{until:%Y-%m-%dT%H:%M:%SZ}")
     parent = {"source_branch_id": branch["parent_id"]}
     assert contract("POST", f"{path}/restore", json=parent)["branch"]["id"] == branch["id"]
     contract("PATCH", path, json={"branch": {"expires_at": None}})
@@ -192,7 +195,10 @@ def test_computes_sleep_wake_and_change(contract: Contract) -> None:
         ("GET", "/branches/br-no-such-00000000", None, 404, ""),
         ("POST", "/branches", {"branch": {"name": "main"}}, 409, ""),
         ("POST", "/branches", {"branch": {"expires_at": "tomorrow"}}, 400, ""),
-        ("PATCH", "/branches/{main}", {"branch": {"expires_at": "2026-12-20T10:00:00Z"}}, 400, "DEFAULT_BRANCH_EXPIRATION_NOT_ALLOWED"),
+        ("PATCH", "/branches/{main}", {"branch": {"expires_at": "2096-12-20T10:00:00Z"}}, 400, "DEFAULT_BRANCH_EXPIRATION_NOT_ALLOWED"),
+        ("POST", "/branches", {"branch": {"expires_at": "2096-12-20T10:00:00Z"}}, 400, ""),
+        ("POST", "/branches", {"branch": {"expires_at": "2026-01-01T00:00:00Z"}}, 400, ""),
+        ("POST", "/branches", {"branch": {"parent_lsn": "yesterday"}}, 400, ""),
         ("DELETE", "/branches/{main}", None, 422, ""),
         ("POST", "/branches/{main}/restore", {"source_branch_id": "{main}"}, 422, ""),
         ("GET", "/connection_uri", None, 400, ""),

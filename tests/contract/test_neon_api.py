@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -97,7 +98,8 @@ def test_neons_own_cli_works_unchanged(plane: LocalPlane, base_url: str) -> None
     with psycopg.connect(uri, autocommit=True) as conn:
         conn.execute("CREATE TABLE made_by_cli (id int)")
     assert "made_by_cli" in cli("branches", "schema-diff", "main", "cli")
-    cli("branches", "set-expiration", "cli", "--expires-at", "2026-12-20T10:00:00Z")
+    until = datetime.now(UTC) + timedelta(days=20)
+    cli("branches", "set-expiration", "cli", "--expires-at", until.isoformat(timespec="milliseconds"))
     cli("branches", "reset", "cli", "--parent")
     cli("branches", "restore", "cli", "main")
     assert "made_by_cli" not in cli("branches", "schema-diff", "main", "cli")

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import psycopg
+
 from ..errors import ConfigError, NotFound, Unreachable
 from .binaries import Binaries
 
@@ -52,10 +54,21 @@ class Transfer:
             command = [self._binaries.tool("psql"), "--no-psqlrc", "--quiet", f"--dbname={uri}", f"--file={dump}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         problems = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-        if done.returncode and not problems:
+        went_on = not done.returncode or "errors ignored on restore" in done.stderr
+        if not went_on or (problems and _is_empty(uri)):
             raise ConfigError(f"{dump.name} could not be restored: {done.stderr.strip()[-800:]}")
         more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         return problems[:SHOWN] + more
+
+
+def _is_empty(uri: str) -> bool:
+    """Whether nothing of a user's is there: no relation, no function, no schema."""
+    with psycopg.connect(uri) as conn:
+        row = conn.execute(
+            "SELECT 1 FROM pg_class WHERE oid >= 16384 AND relkind NOT IN ('t', 'i')"
+            " UNION ALL SELECT 1 FROM pg_proc WHERE oid >= 16384 UNION ALL SELECT 1 FROM pg_namespace WHERE oid >= 16384 LIMIT 1"
+        ).fetchone()
+    return row is None
 
 
 def _is_archive(dump: Path) -> bool:

@@ -1,0 +1,124 @@
+"""`neon-branch-mcp local …` by hand: import, psql, status, reset, down."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from neon_branch_mcp.cli.local import local
+from neon_branch_mcp.config import LocalConfig
+from neon_branch_mcp.errors import ConfigError, NotFound, Refused, Unreachable
+from neon_branch_mcp.local.plane import Opened
+from neon_branch_mcp.local.watchdog import postmasters_below
+
+from .conftest import MadeBranch, PlaneApi, data_folder
+
+Run = Callable[..., Result]
+DUMP = """\
+CREATE TABLE kept (n int PRIMARY KEY);
+COPY kept (n) FROM stdin;
+1
+2
+\\.
+GRANT SELECT ON kept TO nobody_here;
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with data_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `neon-branch-mcp local …` on a data directory of this file's own."""
+    monkeypatch.setenv("NEON_BRANCH_MCP_LOCAL_SAMPLE", "false")
+    monkeypatch.setenv("NEON_BRANCH_MCP_LOCAL_HISTORY", "0")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*words: str) -> Result:
+        done = CliRunner().invoke(local, [*words, "--data-dir", str(folder)])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return invoke
+
+
+def rows(folder: Path, project: str, question: str) -> list[tuple[object, ...]]:
+    """What the project's default branch answers, to a client of its connection string."""
+    opened = Opened(LocalConfig(data_dir=folder, sample=False, history=0))
+    try:
+        service = opened.plane.service
+        branch = service.branches(project)[0]
+        (database,) = service.databases(project, branch.id)
+        uri = service.connection_uri(project, database.name, database.owner, branch_id=branch.id, endpoint_id=None)
+        with psycopg.connect(uri) as conn:
+            return conn.execute(question.encode()).fetchall()
+    finally:
+        opened.close()
+
+
+def test_a_plain_dump_is_imported_and_what_could_not_be_is_told(run: Run, folder: Path, tmp_path: Path) -> None:
+    dump = tmp_path / "My-App.sql"
+    dump.write_text(DUMP, encoding="utf-8")
+    done = run("import", str(dump))
+    assert 'role "nobody_here" does not exist' in done.stderr
+    assert rows(folder, done.stdout.strip(), "SELECT n, current_database() FROM kept ORDER BY n") == [
+        (1, "my_app"),
+        (2, "my_app"),
+    ]
+
+
+def test_a_live_database_and_an_archive_of_it_are_imported(
+    run: Run, folder: Path, tmp_path: Path, branch: MadeBranch, api: PlaneApi
+) -> None:
+    live = run("import", branch.uri, "--name", "copy of the shop")
+    archive = tmp_path / "shop.dump"
+    tools = api.plane.service.core.binaries
+    subprocess.run([tools.tool("pg_dump"), "-Fc", "-f", str(archive), branch.uri], check=True)
+    filed = run("import", str(archive))
+    for project in (live.stdout.strip(), filed.stdout.strip()):
+        assert rows(folder, project, "SELECT count(*) FROM users") == [(10_000,)]
+    listed = run("status").stdout
+    assert f"{live.stdout.strip()} (copy of the shop)" in listed
+
+
+def test_what_cannot_be_imported_leaves_no_project(run: Run, folder: Path, tmp_path: Path) -> None:
+    before = run("status").stdout.count("(default)")
+    with pytest.raises(NotFound, match="neither a file nor a"):
+        run("import", str(tmp_path / "nothing.sql"))
+    for name, content in (("broken.dump", b"PGDMP" + b"\0" * 100), ("letter.sql", b"Dear Sir,\nno dump this is.\n")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=f"{name} could not be restored"):
+            run("import", str(tmp_path / name))
+    with pytest.raises(Unreachable, match=r"pg_dump of the database at 127\.0\.0\.1 failed"):
+        run("import", "postgresql://me:secret@127.0.0.1:1/none")
+    assert run("status").stdout.count("(default)") == before
+
+
+def test_psql_opens_a_branch_as_its_owner(folder: Path, run: Run) -> None:
+    command = [sys.executable, "-m", "neon_branch_mcp", "local", "psql", "main", "--data-dir", str(folder)]
+    asked = "SELECT current_user || ' of ' || current_database();\n"
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False, timeout=60)
+    assert "neondb_owner of neondb" in done.stdout, done.stderr
+    with pytest.raises(NotFound, match=r"no branch 'nope'\. There are: main"):
+        run("psql", "nope")
+
+
+def test_status_tells_the_binaries_the_folders_and_every_branch(run: Run, folder: Path) -> None:
+    shown = run("status").stdout
+    assert "PostgreSQL 17" in shown and "TLS and SCRAM" in shown and str(folder) in shown
+    assert "main (default)" in shown and "suspended" in run("branches").stdout
+
+
+def test_a_root_is_not_reset_and_down_leaves_no_process(run: Run, folder: Path) -> None:
+    with pytest.raises(Refused, match="root branch"):
+        run("reset", "main")
+    assert "stopped." in run("down").stderr
+    assert postmasters_below(folder) == []
