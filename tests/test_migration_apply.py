@@ -268,3 +268,14 @@ async def test_without_the_right_to_make_the_ledger_nothing_is_applied(database_
         assert ask(database_uri, TABLES) == []
     finally:
         run(superuser_uri, "DROP OWNED BY no_ledger; DROP ROLE no_ledger")
+
+
+async def test_locks_taken_at_once_do_not_cost_the_schema_diff(database_uri: str) -> None:
+    made = "CREATE TABLE t{0} (x int CHECK (x > 0)); CREATE VIEW v{0} AS SELECT x + 1 AS y FROM t{0}"
+    run(database_uri, "; ".join(made.format(i) for i in range(80)))
+    # The locks would be there while the schema of before is still being read.
+    changes = "; ".join(f"ALTER TABLE t{i} DROP CONSTRAINT t{i}_x_check" for i in range(80))
+    report = await migrate(database_uri, changes)
+    assert report.notes == ()
+    assert report.schema_diff.count("DROP CONSTRAINT") == 80
+    assert len(report.schema_diff.splitlines()) == 80, report.schema_diff

@@ -205,7 +205,7 @@ class _SchemaChange:
     notes: tuple[str, ...] = ()
 
     async def watch_free(self) -> None:
-        """Wait until the watching connection has read the schema: it does so while the first statements run."""
+        """Wait until the watching connection has read the schema: it does so while statements run that meet nothing of before."""
         await asyncio.wait([self.reading])
 
     async def abandon(self) -> None:
@@ -373,6 +373,9 @@ class _Run:
             await self._check_deferred(group.statements[-1])
 
     async def _statement(self, statement: PlannedStatement) -> None:
+        if self.tracer.meets_old(statement):
+            # Its locks could keep the reading of the schema as it was before waiting, and that one would give up.
+            await self.change.watch_free()
         with _stopping_at(statement):
             await self.tracer.before(statement)
         started = time.perf_counter()

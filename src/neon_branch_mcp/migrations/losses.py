@@ -4,6 +4,7 @@ Postgres' counters say what was attempted: they count what a rolled-back subtran
 that moved to another partition. Where that is possible the tables themselves are asked.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -99,7 +100,9 @@ class Judge:
         return counted.values.get(number)
 
     async def _converted(self, step: Step, change: Change, number: str, note: str) -> DataLoss | None:
-        """A conversion loses nothing when the text of all values is as before, or when no two values became one and none NULL."""
+        """A conversion loses nothing when the text of all values is as before, now or cast back to the old type; or, from one sort of value
+        to another, when no two became one and none NULL. Within a sort that is no proof: 1.25 and 2.25 rounded are still two.
+        """
         name = f"{change.before.whole}.{(change.seen.columns or {})[number][0]}"
         loss = DataLoss("type changed", name, self._value(change, number), step.statement.index, note=note)
         base = change.seen.base
@@ -113,10 +116,15 @@ class Judge:
             return _with_note(loss, f"{note}, values could not be compared")
         if now.digests == {number: base.digests.get(number)} or await self._converts_back(change, number, base):
             return None
-        if now.values[number] == base.values[number] and now.distinct[number] == base.distinct[number] > 1:
+        apart = now.values[number] == base.values[number] and now.distinct[number] == base.distinct[number] > 1
+        if not apart:
+            became = f"{base.distinct[number]:,} distinct values became {now.distinct[number]:,}"
+            return _with_note(loss, f"{note}, {became}")
+        assert change.seen.columns is not None
+        assert change.now.columns is not None
+        if _other_sort(change.seen.columns[number][1], change.now.columns[number][1]):
             return None
-        became = f"{base.distinct[number]:,} distinct values became {now.distinct[number]:,}"
-        return _with_note(loss, f"{note}, {became}")
+        return _with_note(loss, f"{note}, as many distinct values, but others")
 
     async def _converts_back(self, change: Change, number: str, base: Counted) -> bool:
         """Whether the new values, cast to the old type, are the old values."""
@@ -187,7 +195,7 @@ class Judge:
 
     async def _overwritten(self, step: Step, change: Change, updated: int) -> str | None:
         """Which old columns an UPDATE overwrote, in words; None when every value of before is still there."""
-        base, columns = change.seen.base, change.now.columns or change.seen.columns
+        base, columns = change.seen.base, change.columns
         if base is None or not base.digests or columns is None or not change.now.present:
             return self._overwritten_by_text(step, change)
         if change.seen.stale or change.inserted or change.deleted:
@@ -227,7 +235,7 @@ class Judge:
     async def _count(
         self, change: Change, *, digest: Collection[str], distinct: Collection[str] = ()
     ) -> Counted | None:
-        columns: Columns = change.now.columns or change.seen.columns or {}
+        columns: Columns = change.columns or {}
         assert change.now.schema is not None
         assert change.now.name is not None
         return await self._count_named(change.before.oid, change.now.schema, change.now.name, columns, digest, distinct)
@@ -260,6 +268,31 @@ async def _scalar(conn: AsyncConnection[Any], statement: Composed) -> int:
     row = await cursor.fetchone()
     assert row is not None  # an aggregate without GROUP BY always gives one row
     return int(row[0])
+
+
+_SORTS = {
+    "number": ("smallint", "integer", "bigint", "numeric", "real", "double precision", "money"),
+    "text": ("text", "character varying", "character", "citext", "name"),
+    "time": ("date", "timestamp", "time", "interval"),
+}
+
+_MANY = "many in one:"
+
+
+def _sort(type_: str) -> str:
+    """What sort of value a type holds, by format_type's name of it; a type of no family is its own."""
+    if type_.endswith("]") or type_ in ("json", "jsonb", "hstore", "xml"):
+        return f"{_MANY} {type_}"
+    return next((sort for sort, names in _SORTS.items() if re.match(rf"({'|'.join(names)})\b", type_)), type_)
+
+
+def _other_sort(old: str, new: str) -> bool:
+    """Whether values that stay apart in the conversion are all still there: 'yes' as true, 7 as 'r7'. Not '007' as 7, nor an array as its
+    first.
+    """
+    was, now = _sort(old), _sort(new)
+    narrower = (was, now) == ("text", "number") or (was.startswith(_MANY) and not now.startswith(_MANY))
+    return was != now and not narrower
 
 
 def _meant(change: Change, number: str) -> bool:

@@ -111,6 +111,11 @@ class Change:
         return self.seen.present and not self.now.present
 
     @property
+    def columns(self) -> Columns | None:
+        """The columns now: as at the last look where they cannot have changed since."""
+        return self.seen.columns if self.now.columns is None else self.now.columns
+
+    @property
     def renewed(self) -> bool:
         """It has a new file: rewritten, or truncated."""
         return self.now.present and self.seen.filenode is not None and self.now.filenode != self.seen.filenode

@@ -166,7 +166,7 @@ class Tracer:
         step = self.step(statement, started)
         if statement.kind == "savepoint":
             self.save(statement.tokens()[1].name)
-        if not always and (statement.kind in QUIET or self._meets_nothing_old(statement)):
+        if not always and not self.meets_old(statement):
             return
         if statement.kind == "rollback":
             await self.back_to(statement.tokens()[-1].name)
@@ -221,9 +221,13 @@ class Tracer:
                 self._seen[oid].read = read
             self._judge.read.clear()
 
-    def _meets_nothing_old(self, statement: PlannedStatement) -> bool:
-        """A statement that names nothing of before is not worth a question; the one at the end of the transaction covers it."""
-        return statement.kind in PLAIN and self.measured.names.isdisjoint(words_of(statement.text))
+    def meets_old(self, statement: PlannedStatement) -> bool:
+        """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
+        the transaction covers it.
+        """
+        if statement.kind in QUIET:
+            return False
+        return statement.kind not in PLAIN or not self.measured.names.isdisjoint(words_of(statement.text))
 
     async def _look_up(self, oids: Iterable[int]) -> None:
         asked = [oid for oid in oids if oid not in self.new]
@@ -321,7 +325,7 @@ def _remember(change: Change) -> None:
     # A digest is of certain rows and types: with others there, it is counted anew before it is used.
     seen.stale |= change.inserted > 0 or change.deleted > 0 or change.renewed
     seen.rewritten |= change.renewed
-    seen.present, seen.filenode, seen.columns = now.present, now.filenode, now.columns or seen.columns
+    seen.present, seen.filenode, seen.columns = now.present, now.filenode, change.columns
     seen.read, seen.inserted, seen.updated, seen.deleted = now.read, now.inserted, now.updated, now.deleted
 
 

@@ -27,9 +27,9 @@ SELECT
         pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) > pg_catalog.pg_current_xact_id_if_assigned(), false
     ) AS doubt,
     CASE WHEN 'AccessExclusiveLock' = ANY (h.modes) AND c.relkind IN ('r', 'p') THEN (
-        SELECT pg_catalog.json_object_agg(
+        SELECT COALESCE(pg_catalog.json_object_agg(
             a.attnum, pg_catalog.json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
-        )
+        ), '{}')
         FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
     ) END AS columns
