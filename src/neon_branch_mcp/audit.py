@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +126,11 @@ class Audit:
 
     async def _append(self, record: dict[str, Any], *, durable: bool) -> None:
         stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}
+        if not durable:
+            # A line that only goes to the system's cache costs less than a thread does.
+            with suppress(BlockingIOError):
+                self._file.append(stamped, durable=False, wait=False)
+                return
         await anyio.to_thread.run_sync(lambda: self._file.append(stamped, durable=durable))
 
     def _facts(self, entry: Entry) -> dict[str, Any]:
@@ -152,13 +158,19 @@ class LogFile:
     _size: int = -1
     _head: Head = field(default_factory=Head)
 
-    def append(self, record: dict[str, Any], *, durable: bool) -> None:
-        """Adds a record; it is on disk when this returns if `durable`. Raises OSError, and then nothing was added."""
-        with self._lock:
+    def append(self, record: dict[str, Any], *, durable: bool, wait: bool = True) -> None:
+        """Adds a record; it is on disk when this returns if `durable`. Raises OSError, and then nothing was added: BlockingIOError
+        where it would have to `wait` for another writer, or for a file that is full to be put away.
+        """
+        if not self._lock.acquire(blocking=wait):
+            raise BlockingIOError("another thread writes to the log")
+        try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock_fd = os.open(audit_chain.head_path(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(lock_fd, fcntl.LOCK_EX)
+                fcntl.flock(lock_fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                if not wait and not self._current():
+                    raise BlockingIOError("the log is to be read or rotated first")
                 torn = self._catch_up(lock_fd)
                 self._write(record if torn is None else {**record, "torn": torn}, durable=durable)
                 text = f"{self._head.seq} {self._head.hash}\n".encode()
@@ -166,6 +178,16 @@ class LogFile:
                 os.ftruncate(lock_fd, len(text))
             finally:
                 os.close(lock_fd)
+        finally:
+            self._lock.release()
+
+    def _current(self) -> bool:
+        """The file is the one that was written to last, with nothing more in it, and takes another line."""
+        try:
+            known = self._fd >= 0 and os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+        return known and os.fstat(self._fd).st_size == self._size < self.max_bytes
 
     def _catch_up(self, lock_fd: int) -> str | None:
         """Opens the current file and finds the head, which another process may have moved. Returns the hash of a cut-off line."""

@@ -1,10 +1,15 @@
-"""The stdio transport: over the process's own pipes, or over a pipe that the front hands over with what it read and answered."""
+"""The stdio transport: over the process's own pipes, or over a pipe that the front hands over with what it read and answered.
 
-import io
+The SDK reads and writes its streams in threads, which for a small answer costs more than the answer. A pipe can be waited for on the
+event loop.
+"""
+
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+import select
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, cast
 
 import anyio
 from mcp.server import MCPServer
@@ -12,50 +17,66 @@ from mcp.server.stdio import stdio_server
 
 from .front import Handover
 
+CHUNK = 1 << 16
+NEVER_BLOCKS = 4096
+"""Bytes that a pipe which can be written to takes without making the writer wait (PIPE_BUF)."""
+
 
 async def serve_stdio(server: MCPServer, handover: Handover | None = None) -> None:
     """Serve until the client closes its end."""
     if handover is None:
         await server.run_stdio_async()
         return
-    head = b"".join(line + b"\n" for line in handover.lines) + handover.rest
-    reader = io.BufferedReader(_Continued(handover.input_fd, head, ended=handover.closed))
-    stdin = anyio.wrap_file(io.TextIOWrapper(reader, encoding="utf-8", errors="replace"))
-    stdout = anyio.wrap_file(_AnsweredOnce(handover.output_fd, handover.answered))
-    # The SDK offers its stdio transport with given streams, but only its low-level server takes one.
+    # Of the streams the SDK uses this much; it offers its transport with given streams, but only its low-level server takes one.
+    stdin, stdout = cast(Any, _lines(handover)), cast(Any, _Output(handover))
     low_level = server._lowlevel_server
     async with stdio_server(stdin=stdin, stdout=stdout) as (read, write):
         await low_level.run(read, write, low_level.create_initialization_options())
 
 
-class _Continued(io.RawIOBase):
-    """Bytes that were read already, then what the pipe still gives."""
+async def _lines(handover: Handover) -> AsyncIterator[str]:
+    """The client's lines: those that were read already, then what the pipe still gives."""
+    for line in handover.lines:
+        yield line.decode(errors="replace")
+    parts, ended = [handover.rest], handover.closed
+    while not ended:
+        data = await _read(handover.input_fd)
+        ended = not data
+        first, *others = data.split(b"\n")
+        parts.append(first)
+        for following in others:
+            yield b"".join(parts).decode(errors="replace")
+            parts = [following]
+    if rest := b"".join(parts):
+        yield rest.decode(errors="replace")
 
-    def __init__(self, fd: int, head: bytes, *, ended: bool) -> None:
-        self._fd, self._head, self._ended = fd, head, ended
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._head and not self._ended:
-            self._head = os.read(self._fd, len(buffer))
-        taken, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
+async def _read(fd: int) -> bytes:
+    with suppress(PermissionError):  # a file, for which nobody ever waits
+        await anyio.wait_readable(fd)
+    return os.read(fd, CHUNK)
 
 
-class _AnsweredOnce(io.TextIOWrapper):
+class _Output:
     """Writes to the client, but for answers to requests that the front has answered."""
 
-    def __init__(self, fd: int, answered: Sequence[Any] | frozenset[Any]) -> None:
-        super().__init__(os.fdopen(fd, "wb", closefd=False), encoding="utf-8")
-        self._answered = set(answered)
+    def __init__(self, handover: Handover) -> None:
+        self._fd = handover.output_fd
+        self._answered = set(handover.answered)
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLOUT)
 
-    def write(self, text: str) -> int:
+    async def write(self, text: str) -> None:
         if self._answered:
             message = json.loads(text)
             if "result" in message and message.get("id") in self._answered:
                 self._answered.remove(message["id"])
-                return len(text)
-        return super().write(text)
+                return
+        left = memoryview(text.encode())
+        while left:
+            if not self._poll.poll(0):
+                await anyio.wait_writable(self._fd)
+            left = left[os.write(self._fd, left[:NEVER_BLOCKS]) :]
+
+    async def flush(self) -> None:
+        """Nothing is held back."""

@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
-from ..guard.policy import VettedSql
+from ..guard.functions import FunctionCatalogue
+from ..guard.policy import Refuse, VettedSql
 from . import params as parameters
 from .errors import translate, translating
 from .rows import Column, RowSet, RowSink, type_name
-from .wire import Wire, is_partial
+from .wire import Statement, Wire, is_partial
 
 CURSOR = "nbm"
 PREFLIGHT = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
@@ -76,12 +77,27 @@ class Call(Try):
                 raise
             self._types = [parameters.type_of(value) for value in self._values]
 
-    async def plan(self, wire: Wire) -> str:
-        """EXPLAIN (VERBOSE) of the statement."""
-        body = self.vetted.body or 0
+    async def open(self, wire: Wire, opening: Sequence[Statement]) -> str | None:
+        """Send what opens the transaction, and with it EXPLAIN (VERBOSE) of the statement where there is a plan to judge: the plan.
+
+        Raises psycopg.Error for the opening, and our error for the statement.
+        """
+        body = self.vetted.body
+        if body is None:
+            if opening:
+                (await wire.together(*opening)).all()
+            return None
+        explain = Statement(PREFLIGHT + self.vetted.text[body:], self._params, self._types)
+        batch = await wire.together(*opening, explain)
+        if batch.error is not None and len(batch.results) < len(opening):
+            raise batch.error
         with translating(sql=self.vetted.text, prefix=len(PREFLIGHT) - body):
-            result = await wire.extended(PREFLIGHT + self.vetted.text[body:], self._params, self._types)
+            result = batch.all()[-1]
         return (result.get_value(0, 0) or b"[]").decode()
+
+    def judge_plan(self, plan: str | None, catalogue: FunctionCatalogue) -> Refuse | None:
+        """The guard's word on the plan that `open` brought."""
+        return None if plan is None else self.vetted.judge_plan(plan, catalogue)
 
     async def rows(self, wire: Wire) -> RowSet:
         """Through the channel that the guard chose, inside the transaction that is open."""
@@ -94,16 +110,20 @@ class Call(Try):
         return await self._row_set(wire, result, counted=result)
 
     async def _through_cursor(self, wire: Wire) -> RowSet:
+        sink, wanted = self._sink, self._wanted()
+        declare = Statement(DECLARE + self.vetted.text, self._params, self._types)
         with translating(sql=self.vetted.text, prefix=len(DECLARE)):
-            await wire.extended(DECLARE + self.vetted.text, self._params, self._types)
-        sink = self._sink
+            result = (await wire.together(declare, _fetch(wanted))).all()[-1]
         while True:
-            wanted = min(self._batch(), sink.max_rows + 1 - len(sink.rows))
-            result = await wire.extended(f"FETCH FORWARD {wanted} FROM {CURSOR}")
             self._take(result)
             if sink.full or result.ntuples < wanted:
                 break
+            wanted = self._wanted()
+            result = (await wire.together(_fetch(wanted))).all()[-1]
         return await self._row_set(wire, result, counted=None)
+
+    def _wanted(self) -> int:
+        return min(self._batch(), self._sink.max_rows + 1 - len(self._sink.rows))
 
     def _batch(self) -> int:
         """How many rows to ask for next: about what the answer can still hold."""
@@ -167,6 +187,10 @@ class Call(Try):
             statements=statements,
             warnings=tuple(self._notices),
         )
+
+
+def _fetch(rows: int) -> Statement:
+    return Statement(f"FETCH FORWARD {rows} FROM {CURSOR}")
 
 
 async def _columns(wire: Wire, result: pq.abc.PGresult) -> tuple[Column, ...]:

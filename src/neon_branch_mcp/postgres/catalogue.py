@@ -4,13 +4,28 @@ from functools import cache
 from importlib import resources
 
 from ..guard.functions import FunctionCatalogue, mislabelled
-from .wire import Wire
+from .wire import Statement, Wire
 
 
 @cache
 def query(name: str) -> str:
     """The text of `sql/NAME.sql`."""
     return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def _guarded() -> str:
+    return query("guard_open").replace("{stamp}", query("guard_stamp"))
+
+
+def opening(stamp: str, *limits: str) -> tuple[Statement, ...]:
+    """What begins a READ ONLY transaction with these time-outs (statement, lock, idle) and fails unless its catalogue has that stamp."""
+    values = [value.encode() for value in (stamp, *limits)]
+    return Statement("BEGIN READ ONLY"), Statement(_guarded(), values)
+
+
+STAMP_DIFFERS = "22P02"
+"""The SQLSTATE of an `opening` that found another catalogue, or a transaction that may write."""
 
 
 async def read_stamp(wire: Wire) -> tuple[bool, str]:

@@ -25,7 +25,7 @@ from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from ..tracing import span
 from .call import Call, Try, roll_back
-from .catalogue import read_catalogue, read_stamp
+from .catalogue import STAMP_DIFFERS, opening, read_catalogue, read_stamp
 from .errors import translating
 from .rows import RowSet, RowSink
 from .sessions import Connection, Sessions
@@ -236,38 +236,51 @@ class Executor:
                 self.forget(target)
 
     async def _read(self, wire: Wire, target: Target, call: Call) -> RowSet:
-        """In a READ ONLY transaction that is rolled back, whatever happens."""
-        firm = call.vetted.layers.transaction
-        await wire.ours(self._begin(read_only=firm))
-        try:
-            read_only, stamp = await read_stamp(wire)
-            if firm and not read_only:
-                raise Refused(
-                    "Postgres did not open a READ ONLY transaction. Nothing was executed.", rule="transaction"
-                )
-            await self._judge(wire, target, call, stamp)
-            rows = await call.rows(wire)
-            if wire.status != pq.TransactionStatus.INTRANS:
-                raise Refused(
-                    f"The transaction ended early ({wire.status.name}); its answer is withheld.", rule="transaction"
-                )
-            if not firm:
-                await wire.ours("COMMIT")
-            return rows
-        finally:
-            await roll_back(wire)
+        """In a READ ONLY transaction, which the connection's owner rolls back as soon as it is given back, whatever happens."""
+        await self._open(wire, target, call)
+        rows = await call.rows(wire)
+        if wire.status != pq.TransactionStatus.INTRANS:
+            raise Refused(
+                f"The transaction ended early ({wire.status.name}); its answer is withheld.", rule="transaction"
+            )
+        if not call.vetted.layers.transaction:
+            await wire.ours("COMMIT")
+        return rows
 
-    async def _judge(self, wire: Wire, target: Target, call: Call, stamp: str) -> None:
-        """Layer two once more, with what this very transaction sees."""
-        vetted = call.vetted
-        if not (vetted.layers.functions or vetted.layers.plan):
+    async def _open(self, wire: Wire, target: Target, call: Call) -> None:
+        """Begin, and layer two once more with what this very transaction sees. Raises Refused.
+
+        What the database is known to say is judged beforehand, so that all of it takes one round trip; the server itself goes no further
+        where it says something else by now, and then everything is asked step by step.
+        """
+        layers = call.vetted.layers
+        known = self._catalogues.get(_key(target)) or call.vetted.catalogue
+        firm = layers.transaction and (layers.functions or layers.plan)
+        if firm and known is not None and call.vetted.judge_again(known) is None:
+            try:
+                plan = await call.open(wire, opening(known.stamp, *self._limits()))
+            except psycopg.Error as exc:
+                if exc.sqlstate != STAMP_DIFFERS:
+                    raise
+                await roll_back(wire)
+            else:
+                _raise(call.judge_plan(plan, known))
+                return
+        await self._open_unknown(wire, target, call)
+
+    async def _open_unknown(self, wire: Wire, target: Target, call: Call) -> None:
+        layers = call.vetted.layers
+        await wire.ours(self._begin(read_only=layers.transaction))
+        read_only, stamp = await read_stamp(wire)
+        if layers.transaction and not read_only:
+            raise Refused("Postgres did not open a READ ONLY transaction. Nothing was executed.", rule="transaction")
+        if not (layers.functions or layers.plan):
             return
-        catalogue = self._catalogues.get(_key(target)) or vetted.catalogue
+        catalogue = self._catalogues.get(_key(target)) or call.vetted.catalogue
         if catalogue is None or catalogue.stamp != stamp:
             catalogue = self._remember(target, await read_catalogue(wire, stamp))
-        _raise(vetted.judge_again(catalogue))
-        if vetted.body is not None:
-            _raise(vetted.judge_plan(await call.plan(wire), catalogue))
+        _raise(call.vetted.judge_again(catalogue))
+        _raise(call.judge_plan(await call.open(wire, ()), catalogue))
 
     async def _write(self, wire: Wire, call: Call) -> RowSet:
         vetted = call.vetted
@@ -285,12 +298,16 @@ class Executor:
             await roll_back(wire)
 
     def _begin(self, *, read_only: bool) -> str:
-        seconds = self._config.read_timeout
+        statement, lock, idle = self._limits()
         return (
-            f"BEGIN{' READ ONLY' if read_only else ''}; SET LOCAL statement_timeout = {_ms(seconds)}; "
-            f"SET LOCAL lock_timeout = {_ms(min(seconds, self._config.lock_timeout))}; "
-            f"SET LOCAL idle_in_transaction_session_timeout = {_ms(seconds + 5)}"
+            f"BEGIN{' READ ONLY' if read_only else ''}; SET LOCAL statement_timeout = {statement}; "
+            f"SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}"
         )
+
+    def _limits(self) -> tuple[str, str, str]:
+        """Milliseconds of a read's transaction: for a statement, for a lock, for idling."""
+        seconds = self._config.read_timeout
+        return _ms(seconds), _ms(min(seconds, self._config.lock_timeout)), _ms(seconds + 5)
 
     def _reader(self, target: Target) -> tuple[str, Secret] | None:
         """The login for read-only work, where one is configured."""

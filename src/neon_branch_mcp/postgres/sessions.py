@@ -1,8 +1,8 @@
 """Connections: opened with patience, bounded per branch, and kept only where nothing of a caller can remain in them.
 
 A sleeping compute takes seconds to wake, and a restarting one refuses for a while: opening is tried again until the connect time-out,
-since nothing was asked for yet. An idle connection is kept per login for reading alone: its last transaction was READ ONLY and rolled
-back, and `DISCARD ALL` goes over it before anybody gets it again. psycopg_pool would do most of this, but it hides why a login failed.
+since nothing was asked for yet. A connection is kept per login for reading alone: its last transaction was READ ONLY, is rolled back, and
+`DISCARD ALL` has ended well before anybody gets it again. psycopg_pool would do most of this, but it hides why a login failed.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from psycopg import pq
 from ..config import SqlConfig
 from ..errors import LimitExceeded, NeonBranchError, Unreachable
 from .errors import translate
+from .wire import Statement, Wire
 
 Key = tuple[str, tuple[tuple[str, Any], ...]]
 """Whose it is, and the login."""
@@ -30,6 +31,7 @@ OPEN_PER_KEPT = 4
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A peer that is gone without a word is noticed after some 15 s, not after the system's two hours."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.5
+ROLL_BACK, CLEAN = [Statement("ROLLBACK")], [Statement("DISCARD ALL")]
 SOON = 0.1
 """Seconds to wait for a connection that is to be kept and is in use, before one more is opened: opening costs more than most reads."""
 
@@ -70,7 +72,7 @@ class Sessions:
     ) -> AsyncIterator[Connection]:
         """A connection for one READ ONLY transaction that is rolled back: one kept for this owner if `reuse` and there is one.
 
-        It is kept again afterwards unless the block was cancelled, or left it in a transaction.
+        Whatever transaction the block leaves is rolled back. The connection is kept again unless the block was cancelled.
         """
         key = (owner, tuple(login.items()))
         async with self._slot(branch_id):
@@ -112,19 +114,25 @@ class Sessions:
         slots = self._slots.setdefault(branch_id, anyio.CapacityLimiter(most))
         borrower = object()  # one task may hold several sessions
         try:
-            async with asyncio.timeout(self._config.connect_timeout):
-                await slots.acquire_on_behalf_of(borrower)
-        except TimeoutError:
-            raise LimitExceeded(
-                f"All {most} connections to branch {branch_id} are in use; end other calls or try again "
-                "(sql.pool_size allows more)."
-            ) from None
+            slots.acquire_on_behalf_of_nowait(borrower)
+        except anyio.WouldBlock:
+            await self._wait_for(slots, borrower, branch_id)
         try:
             yield
         finally:
             slots.release_on_behalf_of(borrower)
             if not (slots.borrowed_tokens or slots.statistics().tasks_waiting):
                 self._slots.pop(branch_id, None)
+
+    async def _wait_for(self, slots: anyio.CapacityLimiter, borrower: object, branch_id: str) -> None:
+        try:
+            async with asyncio.timeout(self._config.connect_timeout):
+                await slots.acquire_on_behalf_of(borrower)
+        except TimeoutError:
+            raise LimitExceeded(
+                f"All {slots.total_tokens} connections to branch {branch_id} are in use; end other calls or try again "
+                "(sql.pool_size allows more)."
+            ) from None
 
     async def _connect(self, login: dict[str, Any]) -> Connection:
         """A new connection; tries again while the server is not there yet. A login that is refused is refused at once."""
@@ -179,19 +187,25 @@ class Sessions:
             waiting.cancel()
 
     def _give_back(self, key: Key, conn: Connection) -> None:
-        if _alive(conn):
-            self._later(self._clean(key, conn))
-        else:
+        """Sends what ends its transaction and cleans the session at once; nobody waits for the answer but the next user."""
+        wire = Wire(conn)
+        try:
+            if _ended(conn):
+                raise psycopg.OperationalError("the connection ended, or is in the middle of something")
+            wire.send(ROLL_BACK, CLEAN)
+        except psycopg.Error:
             self._forget(key)
             self._later(conn.close())
+        else:
+            self._later(self._cleaned(key, conn, wire))
 
-    async def _clean(self, key: Key, conn: Connection) -> None:
+    async def _cleaned(self, key: Key, conn: Connection, wire: Wire) -> None:
         kept = False
         try:
             async with asyncio.timeout(5):
-                await conn.execute("DISCARD ALL")
-            kept = self._hand_on(key, conn)
-        except (psycopg.Error, TimeoutError):
+                (await wire.received(2)).all()
+            kept = _alive(conn) and self._hand_on(key, conn)
+        except (psycopg.Error, NeonBranchError, TimeoutError):
             pass  # it is closed below, and the next caller opens another
         finally:
             self._forget(key)
@@ -246,12 +260,18 @@ def _may_come(error: NeonBranchError) -> bool:
     return isinstance(error, Unreachable | LimitExceeded)
 
 
-def _alive(conn: Connection) -> bool:
-    """No goodbye of the server has arrived."""
+def _ended(conn: Connection) -> bool:
+    """Nothing can be sent: a goodbye of the server has arrived, or an answer is still on its way."""
     if conn.closed:
-        return False
+        return True
     try:
         conn.pgconn.consume_input()
     except psycopg.Error:
-        return False
-    return conn.pgconn.status == pq.ConnStatus.OK and conn.pgconn.transaction_status == pq.TransactionStatus.IDLE
+        return True
+    busy = conn.pgconn.transaction_status in (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
+    return busy or conn.pgconn.status != pq.ConnStatus.OK
+
+
+def _alive(conn: Connection) -> bool:
+    """No goodbye of the server has arrived, and no transaction is open."""
+    return not _ended(conn) and conn.pgconn.transaction_status == pq.TransactionStatus.IDLE

@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import pq
@@ -23,6 +24,29 @@ MAX_MESSAGE = 64 << 20
 _BAD = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.NONFATAL_ERROR)
 _COPY = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _PARTIAL = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of the extended protocol, with its parameters as text and their types."""
+
+    sql: str
+    params: Sequence[bytes | None] = ()
+    types: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came of statements that were sent together: a result for each that ran, and the error of the one that ended it."""
+
+    results: Sequence[pq.abc.PGresult]
+    error: psycopg.Error | None
+
+    def all(self) -> Sequence[pq.abc.PGresult]:
+        """The results. Raises the error."""
+        if self.error is not None:
+            raise self.error
+        return self.results
 
 
 class Wire:
@@ -48,6 +72,27 @@ class Wire:
         """One statement through the extended protocol; the server refuses a second. Raises psycopg.Error."""
         self._pgconn.send_query_params(sql.encode(), list(params), list(types) or None)
         return await self._one()
+
+    async def together(self, *statements: Statement) -> Batch:
+        """Several statements, each through the extended protocol, in one round trip: none runs after one that failed."""
+        self.send(statements)
+        return await self.received()
+
+    def send(self, *groups: Sequence[Statement]) -> None:
+        """Put statements on their way without waiting; `received` must follow. A group runs although an earlier one failed."""
+        self._pgconn.enter_pipeline_mode()
+        for group in groups:
+            for one in group:
+                self._pgconn.send_query_params(one.sql.encode(), list(one.params), list(one.types) or None)
+            self._pgconn.pipeline_sync()
+        self._pgconn.flush()
+
+    async def received(self, groups: int = 1) -> Batch:
+        """What came of all that was sent."""
+        batch = await self._conn.wait(_batch(self._pgconn, groups))
+        if self._pgconn.status == pq.ConnStatus.OK:
+            self._pgconn.exit_pipeline_mode()
+        return batch
 
     async def parse(self, sql: str, types: Sequence[int]) -> None:
         """Have the server parse one statement, without running it. Raises psycopg.Error."""
@@ -126,25 +171,63 @@ def is_partial(result: pq.abc.PGresult) -> bool:
 
 def _answer(pgconn: pq.abc.PGconn) -> "PQGen[pq.abc.PGresult | None]":
     """Send what waits to be sent, then take in one result, counting its bytes."""
+    yield from _sent(pgconn)
+    yield from _arrived(pgconn)
+    return pgconn.get_result()
+
+
+def _batch(pgconn: pq.abc.PGconn, groups: int) -> "PQGen[Batch]":
+    """Send what waits to be sent, then take in all results up to that many synchronisation points."""
+    yield from _sent(pgconn)
+    results: list[pq.abc.PGresult] = []
+    error: psycopg.Error | None = None
+    while groups and pgconn.status == pq.ConnStatus.OK:
+        try:
+            yield from _arrived(pgconn)
+        except psycopg.OperationalError as exc:  # why the server ended the connection may have come before its end
+            return Batch(results, error or exc)
+        result = pgconn.get_result()
+        if result is None:  # between two statements
+            continue
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            groups -= 1
+        elif result.status in _BAD:
+            error = error or psycopg.errors.error_from_result(result)
+        elif result.status != pq.ExecStatus.PIPELINE_ABORTED:
+            results.append(result)
+    return Batch(results, error)
+
+
+def _sent(pgconn: pq.abc.PGconn) -> "PQGen[None]":
     while pgconn.flush():
         ready = yield Wait.RW
         if ready & Ready.R:
             pgconn.consume_input()
+
+
+def _arrived(pgconn: pq.abc.PGconn) -> "PQGen[None]":
+    """Returns once a result can be taken without waiting. What the first reading brings is not counted: it is a buffer's worth."""
     if not pgconn.is_busy():
-        return pgconn.get_result()
+        return
+    yield from _readable(pgconn)
+    if not pgconn.is_busy():
+        return
     with socket.socket(fileno=os.dup(pgconn.socket)) as wire:
         before = _received(wire)
         while pgconn.is_busy():
-            while not (yield Wait.R):
-                continue
-            pgconn.consume_input()
+            yield from _readable(pgconn)
             if _received(wire) - before > MAX_MESSAGE:
                 pgconn.finish()
                 raise LimitExceeded(
                     f"The answer is larger than {MAX_MESSAGE >> 20} MB, and the connection was closed. "
                     "Select fewer or smaller values: left(), substring(), length() or an aggregate."
                 )
-    return pgconn.get_result()
+
+
+def _readable(pgconn: pq.abc.PGconn) -> "PQGen[None]":
+    while not (yield Wait.R):
+        continue
+    pgconn.consume_input()
 
 
 _BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in Linux' struct tcp_info, a u64
