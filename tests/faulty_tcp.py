@@ -22,6 +22,8 @@ class Plan:
     after: int = 0
     lose_last: bool = False
     """The bytes that reach the limit do not arrive: the work was done, the answer is lost."""
+    marker: bytes = b""
+    """Only once these bytes have come, too."""
     asleep: float = 0
     """Seconds until the server behind it takes the connection, as a compute that wakes."""
 
@@ -137,7 +139,7 @@ async def _flow(
         sent[side] = seen = seen + len(data)
         if proxy.stalled.is_set():
             await asyncio.sleep(3600)
-        if plan.way is not None and plan.side == side and seen >= plan.after:
+        if plan.way is not None and plan.side == side and seen >= plan.after and plan.marker in data:
             if not plan.lose_last:
                 writer.write(data)
                 await writer.drain()

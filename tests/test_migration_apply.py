@@ -8,10 +8,21 @@ import anyio
 import psycopg
 import pytest
 
-from neon_branch_mcp.errors import Conflict, NeonBranchError, Refused, SqlError, TimedOut, Unreachable
-from neon_branch_mcp.migrations.apply import MigrationFailed
+from neon_branch_mcp.errors import (
+    Conflict,
+    LimitExceeded,
+    NeonBranchError,
+    Refused,
+    SqlError,
+    TimedOut,
+    UnknownOutcome,
+    Unreachable,
+)
+from neon_branch_mcp.migrations.failing import MigrationFailed
 from neon_branch_mcp.migrations.ledger import read_ledger
 
+from .conftest import MadeBranch, PlaneApi
+from .faulty_tcp import Plan, faulty_proxy
 from .migration_kit import ask, migrate, run
 
 pytestmark = pytest.mark.anyio
@@ -153,14 +164,18 @@ async def running(uri: str, sql: str) -> AsyncIterator[None]:
     """A migration that sleeps, cancelled at the end as a call is."""
     async with anyio.create_task_group() as group:
         group.start_soon(migrate, uri, sql)
-        for _ in range(400):
-            if ask(uri, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"):
-                break
-            await anyio.sleep(0.02)
-        else:
-            raise AssertionError("the migration did not begin")
+        await sleeping(uri)
         yield
         group.cancel_scope.cancel()
+
+
+async def sleeping(uri: str) -> None:
+    """Until the migration has come to its pg_sleep."""
+    for _ in range(400):
+        if ask(uri, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"):
+            return
+        await anyio.sleep(0.02)
+    raise AssertionError("the migration did not begin")
 
 
 async def backends_gone(uri: str) -> None:
@@ -175,12 +190,7 @@ async def backends_gone(uri: str) -> None:
 
 async def test_a_native_cancel_of_the_task_cancels_the_statement_too(database_uri: str) -> None:
     task = asyncio.create_task(migrate(database_uri, "CREATE TABLE a (x int); SELECT pg_sleep(30)"))
-    for _ in range(400):
-        if ask(
-            database_uri, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
-        ):
-            break
-        await anyio.sleep(0.02)
+    await sleeping(database_uri)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -279,3 +289,74 @@ async def test_locks_taken_at_once_do_not_cost_the_schema_diff(database_uri: str
     assert report.notes == ()
     assert report.schema_diff.count("DROP CONSTRAINT") == 80
     assert len(report.schema_diff.splitlines()) == 80, report.schema_diff
+
+
+def readable(uri: str) -> str:
+    """Without TLS, so that the proxy sees what is sent."""
+    return uri.partition("?")[0] + "?sslmode=disable"
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_lost_answer_to_commit_is_unknown_and_a_second_call_settles_it(
+    database_uri: str, *, arrives: bool
+) -> None:
+    script = "CREATE TABLE a (x int); INSERT INTO a VALUES (1)"
+    lost = Plan("reset", "client", marker=b"COMMIT\0", lose_last=not arrives)
+    async with faulty_proxy(database_uri, lambda number: lost if number == 0 else Plan()) as proxy:
+        with pytest.raises(UnknownOutcome, match="Call again with the same name"):
+            await migrate(readable(proxy.uri(database_uri)), script)
+    await backends_gone(database_uri)
+    again = await migrate(database_uri, script)
+    assert again.state == ("already_applied" if arrives else "applied")
+    assert ask(database_uri, "SELECT count(*) FROM a") == [(1,)]
+
+
+async def test_a_lost_answer_in_a_script_of_several_transactions_says_what_is_sure(database_uri: str) -> None:
+    lost = Plan("reset", "client", marker=b"CREATE INDEX CONC")
+    async with faulty_proxy(database_uri, lambda number: lost if number == 0 else Plan()) as proxy:
+        with pytest.raises(UnknownOutcome, match="1 of 2 statements are applied"):
+            await migrate(
+                readable(proxy.uri(database_uri)), "CREATE TABLE a (x int); CREATE INDEX CONCURRENTLY i ON a (x)"
+            )
+    await backends_gone(database_uri)
+    assert ask(database_uri, TABLES) == [("a",)]
+
+
+@pytest.mark.parametrize("immediate", [True, False])
+async def test_a_server_that_restarts_in_the_middle_loses_nothing(
+    branch: MadeBranch, api: PlaneApi, *, immediate: bool
+) -> None:
+    run(branch.uri, "CREATE TABLE kept AS SELECT g FROM generate_series(1, 100) g")
+    await migrate(branch.uri, "CREATE TABLE first (x int)", "before")
+    core = api.plane.service.core
+    cluster = core.cluster_of(core.branch(branch.id))
+
+    async def restart() -> None:
+        await sleeping(branch.uri)
+        await anyio.to_thread.run_sync(lambda: cluster.stop(immediate=immediate))
+        await anyio.to_thread.run_sync(cluster.start)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(restart)
+        with pytest.raises(Unreachable, match=r"statement 3 .* nothing applied"):
+            await migrate(branch.uri, "DELETE FROM kept; CREATE TABLE a (x int); SELECT pg_sleep(30)")
+    assert ask(branch.uri, "SELECT count(*) FROM kept") == [(100,)]
+    assert ask(branch.uri, LEDGER) == [("before", "applied", 1)]
+    assert (await migrate(branch.uri, "CREATE TABLE a (x int)")).applied
+
+
+async def test_a_full_disk_is_told_and_nothing_is_applied(database_uri: str, superuser_uri: str) -> None:
+    # The device that is always full; only a superuser may write to files.
+    script = "CREATE TABLE a (x int); COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000)) TO '/dev/full'"
+    with pytest.raises(LimitExceeded, match=r"statement 2 .*No space left on device.*nothing applied"):
+        await migrate(superuser_uri, script)
+    assert ask(database_uri, TABLES) == []
+    assert ask(database_uri, NO_LEDGER) == [(True,)]
+
+
+async def test_a_script_of_five_megabytes_is_applied(database_uri: str) -> None:
+    rows = ",\n".join(f"({i}, '{'é' * 500}')" for i in range(5_000))
+    report = await migrate(database_uri, f"CREATE TABLE t (x int, v text);\nINSERT INTO t VALUES {rows};\nSELECT 1")
+    assert report.applied
+    assert ask(database_uri, "SELECT count(*), min(length(v)) FROM t") == [(5_000, 500)]
+    assert ask(database_uri, "SELECT octet_length(sql) > 5000000 FROM neon_branch_mcp.migrations") == [(True,)]

@@ -155,7 +155,7 @@ def project(bench: Bench, where: Path, tally: Tally, *, every: int) -> None:
 
 def _refused(bench: Bench, name: str, sql: str, text: str, tally: Tally) -> None:
     """What the tool refuses, psql must refuse for the same reason; else it is a mismatch."""
-    code = re.search(r"SQLSTATE (\w{5})", text)
+    code = re.search(r"SQLSTATE:? (\w{5})", text)
     try:
         complaint = bench.psql(sql)
     except NeonBranchError:

@@ -1,0 +1,280 @@
+"""One run of a migration: statement by statement, group by group, measured on the way, recorded at the end."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import psycopg
+from psycopg import AsyncConnection
+
+from ..errors import NeonBranchError, SqlError
+from ..postgres.errors import translating
+from ..postgres.target import Target
+from .advice import Facts, advise
+from .failing import Stopped, failed_in, failure_of, stopped_outside, stopping_at, what_is_left
+from .ledger import record
+from .lone import LoneWatch
+from .plan import Group, Plan, PlannedStatement, without_concurrently
+from .report import Advice, Failure, MigrationReport, State, verdict_of
+from .schema_change import SchemaChange
+from .trace import Evidence, Tracer
+from .watch import Progress, Sample, watching
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be applied where, and by whom."""
+
+    target: Target
+    plan: Plan
+    name: str
+    version: str | None
+    dry_run: bool
+    lock_timeout: float
+    statement_timeout: float
+    who: str
+    progress: Progress | None
+
+
+@dataclass
+class Run:
+    """One run of one script. `committed` counts the statements whose changes are there for good."""
+
+    request: Request
+    conn: AsyncConnection[Any]
+    watcher: AsyncConnection[Any]
+    tracer: Tracer
+    change: SchemaChange
+    started: float = field(default_factory=time.perf_counter)
+    committed: int = 0
+
+    async def run(self) -> MigrationReport:
+        try:
+            if self.request.dry_run:
+                return await self._dry_run()
+            report: MigrationReport | None = None
+            for group in self.request.plan.groups:
+                report = await self._group(group, last=group is self.request.plan.groups[-1])
+            return report or await self._record_alone("applied")
+        except Stopped as stopped:
+            with anyio.CancelScope(shield=True):
+                error = await self._failed(stopped)
+            raise error from stopped.error
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._abandon()
+            raise
+
+    async def _group(self, group: Group, *, last: bool) -> MigrationReport | None:
+        """Run a group to its end; the report when it was the last and could record itself."""
+        if not group.transactional:
+            await self._lone(group.statements[0])
+            return None
+        await self._begin(group)
+        for statement in group.statements:
+            await self._statement(statement)
+        return await self._end(group, last=last)
+
+    async def _begin(self, group: Group) -> None:
+        with translating():
+            await self.tracer.begin_transaction()
+        own = group.begin is not None and group.begin.kind in ("begin", "start")
+        text = group.begin.text if own and group.begin else "BEGIN"
+        await self._send(group.begin or group.statements[0], text)
+
+    async def _end(self, group: Group, *, last: bool) -> MigrationReport | None:
+        final = group.end or group.statements[-1]
+        if group.ending == "rollback":
+            await self._send(final, "ROLLBACK")
+            self.tracer.end_transaction(kept=False)
+            return None
+        await self._check_deferred(final)
+        report = None
+        with translating():
+            if last:
+                await self.change.complete(self.conn)
+                report = self._report("applied")
+                await record(
+                    self.conn,
+                    report,
+                    sql=self.request.plan.sql,
+                    done=self.committed + len(group.statements),
+                    who=self.request.who,
+                    timeline=self.tracer.timeline(),
+                )
+        await self.change.watch_free()
+        try:
+            await self._send(final, "COMMIT")
+        except Stopped as stopped:
+            stopped.committing = True
+            raise
+        self.tracer.end_transaction(kept=True)
+        self.committed += len(group.statements)
+        return report
+
+    async def _check_deferred(self, final: PlannedStatement) -> None:
+        """Deferred constraints and triggers run now, where they are seen, and in a dry run too; COMMIT would run them next."""
+        started = time.perf_counter()
+        await self._send(final, "SET CONSTRAINTS ALL IMMEDIATE")
+        with stopping_at(final):
+            await self.tracer.after(final, started, always=True)
+            if "REFERENCES" in self.request.plan.sql.upper():
+                await self.tracer.before_commit()
+
+    async def _dry_run(self) -> MigrationReport:
+        """Everything in one transaction that is rolled back; what Postgres refuses there is left out, and said."""
+        notes: list[str] = []
+        with translating():
+            await self.tracer.begin_transaction()
+        await self._send(self.request.plan.statements[0], "BEGIN")
+        for group in self.request.plan.groups:
+            if group.transactional:
+                await self._try_group(group)
+            else:
+                notes.append(await self._try_lone(group.statements[0]))
+        await self.change.complete(self.conn)
+        report = self._report("dry_run", notes)
+        await self.conn.rollback()
+        return report
+
+    async def _try_lone(self, statement: PlannedStatement) -> str:
+        """What only runs outside a transaction is tried without its CONCURRENTLY; the rest is not tried."""
+        tried = replace(statement, text=without_concurrently(statement))
+        if tried.text == statement.text:
+            return (
+                f"Statement {statement.index} ({statement.kind}) cannot run in a transaction: not tried in a dry run."
+            )
+        await self._statement(tried)
+        return f"Statement {statement.index} was tried without CONCURRENTLY, so its locks are stronger here."
+
+    async def _try_group(self, group: Group) -> None:
+        first, undone = group.statements[0], group.ending == "rollback"
+        if undone:
+            await self._send(first, "SAVEPOINT neon_branch_mcp_group")
+            self.tracer.save("neon_branch_mcp_group")
+        for statement in group.statements:
+            await self._statement(statement)
+        if undone:
+            await self._send(first, "ROLLBACK TO neon_branch_mcp_group")
+            with stopping_at(first):
+                await self.tracer.back_to("neon_branch_mcp_group")
+        else:
+            await self._check_deferred(group.statements[-1])
+
+    async def _statement(self, statement: PlannedStatement) -> None:
+        if self.tracer.meets_old(statement):
+            # Its locks could keep the reading of the schema as it was before waiting, and that one would give up.
+            await self.change.watch_free()
+        with stopping_at(statement):
+            await self.tracer.before(statement)
+        started = time.perf_counter()
+        await self._send(statement, statement.text)
+        with stopping_at(statement):
+            await self.tracer.after(statement, started)
+
+    async def _lone(self, statement: PlannedStatement) -> None:
+        watch = LoneWatch(self.conn, self.watcher, self.tracer.measured)
+        await self.change.watch_free()
+        with stopping_at(statement):
+            await watch.begin()
+        started = watch.started = time.perf_counter()
+        try:
+            await self._send(statement, statement.text, sample=watch.sample)
+        except Stopped as stopped:
+            with contextlib.suppress(psycopg.Error):
+                stopped.left = await watch.left_behind()
+            raise
+        step = self.tracer.step(statement, started)
+        self.committed += 1
+        with stopping_at(statement):
+            self.tracer.take_lone(await watch.end(step))
+
+    async def _send(self, statement: PlannedStatement, text: str, sample: Sample | None = None) -> None:
+        """Execute in the extended protocol, where the server itself refuses a second statement in the text."""
+        label = f"statement {statement.index}, {statement.summary}"
+        pid, progress = self.conn.info.backend_pid, self.request.progress
+        async with watching(self.watcher, pid, label=label, progress=progress, sample=sample) as watch:
+            try:
+                # Binary results are asked for because psycopg then never falls back to the simple protocol; nothing is decoded.
+                await self.conn.cursor(binary=True).execute(text, prepare=False)
+            except psycopg.Error as exc:
+                raise Stopped(statement, watch.blockers) from exc
+
+    async def _record_alone(self, state: State) -> MigrationReport:
+        await self.change.complete(self.conn)
+        report = self._report(state)
+        with translating():
+            async with self.conn.transaction():
+                await record(
+                    self.conn,
+                    report,
+                    sql=self.request.plan.sql,
+                    done=self.committed,
+                    who=self.request.who,
+                    timeline=self.tracer.timeline(),
+                )
+        return report
+
+    async def _abandon(self) -> None:
+        """Roll back what is open; the connection may be gone, which rolls back too."""
+        with contextlib.suppress(psycopg.Error):
+            if self.conn.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                await self.conn.cancel_safe(timeout=5)
+            await self.conn.rollback()
+        self.tracer.end_transaction(kept=False)
+
+    async def _failed(self, stopped: Stopped) -> NeonBranchError:
+        await self._abandon()
+        sql = self.request.plan.sql
+        error = stopped.translated(sql)
+        left = what_is_left(stopped, committed=self.committed, total=len(self.request.plan.statements))
+        if not isinstance(error, SqlError):
+            return stopped_outside(error, stopped, self.request.name, left, whole=len(self.request.plan.groups) == 1)
+        partly = self.committed or stopped.left
+        report = self._report(
+            "partly_applied" if partly else "rolled_back", failure=failure_of(error, stopped, sql, left)
+        )
+        if self.committed:
+            await self._record_alone("partly_applied")
+        return failed_in(error, stopped, sql, report)
+
+    def _report(self, state: State, notes: Sequence[str] = (), failure: Failure | None = None) -> MigrationReport:
+        request, found, now = self.request, self.tracer.evidence(), time.perf_counter()
+        advice = () if failure else self._advice(found)
+        return MigrationReport(
+            name=request.name,
+            version=request.version,
+            branch=request.target.branch_name,
+            database=request.target.database,
+            verdict=verdict_of(found.losses, advice, failure),
+            applied=state == "applied",
+            state=state,
+            statements=len(request.plan.statements),
+            grouping=request.plan.grouping,
+            seconds=round(now - self.started, 3),
+            data_loss=tuple(found.losses),
+            locks=tuple(h.told(self.tracer.clock) for h in found.locks),
+            rewrites=tuple(found.rewrites),
+            scans=tuple(found.scans),
+            advice=advice,
+            schema_diff=self.change.diff,
+            schema_before=self.change.fingerprint_before,
+            schema_after=self.change.fingerprint_after,
+            checksum=request.plan.checksum,
+            failure=failure,
+            notes=(*notes, *self.change.notes),
+        )
+
+    def _advice(self, found: Evidence) -> tuple[Advice, ...]:
+        facts = []
+        for s in self.request.plan.statements:
+            taken = frozenset(found.taken.get(s.index, ()))
+            if taken or s.index in found.backfills or s.kind in ("alter type", "create table"):
+                rewritten = tuple(r for r in found.rewrites if r.statement == s.index)
+                facts.append(Facts(s, tuple(s.words()), taken, rewritten, found.backfills.get(s.index, "")))
+        sets = any(s.kind == "set" and "lock_timeout" in s.text.lower() for s in self.request.plan.statements)
+        return advise(facts, found.unindexed, sets_lock_timeout=sets)

@@ -1,0 +1,59 @@
+"""The schema before and after a migration, read without standing in its way."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from ..errors import NeonBranchError
+from ..postgres.ddl import statements
+from ..postgres.introspect import introspect
+from ..postgres.schema import Schema
+from .diff import diff
+
+
+@dataclass
+class SchemaChange:
+    """What the script does to the schema, as short DDL."""
+
+    reading: asyncio.Task[Schema | None]
+    diff: str = ""
+    fingerprint_before: str = ""
+    fingerprint_after: str = ""
+    notes: tuple[str, ...] = ()
+
+    async def watch_free(self) -> None:
+        """Wait until the watching connection has read the schema: it does so while statements run that meet nothing of before."""
+        await asyncio.wait([self.reading])
+
+    async def abandon(self) -> None:
+        """Wait for a reading that nobody asked for any more."""
+        await asyncio.wait([self.reading])
+        if not self.reading.cancelled():
+            self.reading.exception()
+
+    async def complete(self, conn: AsyncConnection[Any]) -> None:
+        """Compare with what `conn` sees now."""
+        before, after = await self.reading, await read_schema(conn)
+        if before is None or after is None:
+            self.notes = ("The schema could not be read before and after: no schema diff.",)
+            return
+        self.diff = diff(before, after, same_database=True).ddl.rstrip()
+        self.fingerprint_before, self.fingerprint_after = fingerprint(before), fingerprint(after)
+
+
+def fingerprint(schema: Schema) -> str:
+    """Equal for two schemas that the same DDL makes, whoever owns them and whatever their OIDs."""
+    text = "\n".join(sorted(statements(schema, owners=False)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+async def read_schema(conn: AsyncConnection[Any]) -> Schema | None:
+    """The schema as `conn` sees it; inside a transaction in a savepoint, so that a failure leaves only the question open."""
+    try:
+        async with conn.transaction():
+            return await introspect(conn, lock_timeout=1)
+    except NeonBranchError:
+        return None
