@@ -1,5 +1,6 @@
 """`neon-api` from PyPI, an independent client that refuses any answer with a missing field, works against the local control plane."""
 
+import json
 import os
 import shutil
 import socket
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -71,24 +73,43 @@ def test_it_makes_uses_and_deletes_a_branch(neon: NeonAPI, plane: LocalPlane) ->
     assert branch not in [b.id for b in neon.branches(project).branches]
 
 
-@pytest.mark.clients
-def test_neons_own_cli_works_unchanged(plane: LocalPlane, base_url: str) -> None:
-    neon = os.environ.get("NEON_CLI") or shutil.which("neon")
-    assert neon is not None, "the npm package `neon` is not installed; set NEON_CLI to its program"
-    env = {
-        "PATH": os.environ["PATH"],
+def node_program() -> Path:
+    """Neon's CLI; its folder holds the other packages from npm: `npm install neon @neon/sdk @neondatabase/api-client`."""
+    found = os.environ.get("NEON_CLI") or shutil.which("neon")
+    assert found is not None, "the npm package `neon` is not installed; set NEON_CLI to its program"
+    return Path(found)
+
+
+def client_env(plane: LocalPlane, base_url: str) -> dict[str, str]:
+    return {
+        "PATH": f"{Path(plane.service.core.binaries.tool('psql')).parent}:{os.environ['PATH']}",
         "HOME": os.environ.get("HOME", "/"),
         "NEON_API_HOST": base_url.rstrip("/"),
         "NEON_API_KEY": plane.api_key.reveal(),
+        "PROJECT": plane.project_id,
         "CI": "1",
         "NO_UPDATE_NOTIFIER": "1",
     }
 
-    def cli(*words: str) -> str:
-        command = [neon, *words, "--no-analytics"]
-        if words[0] != "projects":
+
+@pytest.mark.clients
+def test_neons_own_cli_works_unchanged(plane: LocalPlane, base_url: str, tmp_path: Path) -> None:
+    neon = node_program()
+
+    def cli(*words: str, after: tuple[str, ...] = ()) -> str:
+        command = [str(neon), *words, "--no-analytics"]
+        if words[0] not in ("projects", "set-context"):
             command += ["--project-id", plane.project_id]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [*command, *after],
+            env=client_env(plane, base_url),
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == 0, f"neon {' '.join(words)}: {done.stdout} {done.stderr}"
         return done.stdout
 
@@ -97,13 +118,52 @@ def test_neons_own_cli_works_unchanged(plane: LocalPlane, base_url: str) -> None
     uri = cli("connection-string", "cli").strip()
     with psycopg.connect(uri, autocommit=True) as conn:
         conn.execute("CREATE TABLE made_by_cli (id int)")
+    assert "10000" in cli("psql", "cli", after=("--", "-c", "SELECT count(*) FROM users"))
     assert "made_by_cli" in cli("branches", "schema-diff", "main", "cli")
     until = datetime.now(UTC) + timedelta(days=20)
     cli("branches", "set-expiration", "cli", "--expires-at", until.isoformat(timespec="milliseconds"))
     cli("branches", "reset", "cli", "--parent")
     cli("branches", "restore", "cli", "main")
     assert "made_by_cli" not in cli("branches", "schema-diff", "main", "cli")
+    cli("env", "pull", "--branch", "cli", "--file", ".env.cli")
+    assert f'DATABASE_URL_UNPOOLED="{uri}"' in (tmp_path / ".env.cli").read_text(encoding="utf-8")
     assert "shop" in cli("databases", "list", "--branch", "cli")
     assert "cli" in cli("branches", "get", "cli")
     cli("status")
     cli("branches", "delete", "cli")
+    made = json.loads(cli("projects", "create", "--name", "cli's", "--output", "json"))["project"]["id"]
+    cli("projects", "delete", made)
+
+
+def life(script: str, plane: LocalPlane, base_url: str) -> Any:
+    """What the script of this folder saw. Node looks for packages from where its text came, which is the folder of the CLI."""
+    modules = next(p for p in node_program().parents if p.name == "node_modules")
+    text = Path(__file__).with_name(script).read_text(encoding="utf-8")
+    done = subprocess.run(
+        ["node", "--input-type=module", "-"],
+        input=text,
+        env=client_env(plane, base_url),
+        cwd=modules.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.clients
+def test_neons_sdk_gives_a_branch_its_whole_life(plane: LocalPlane, base_url: str) -> None:
+    saw = life("sdk_life.mjs", plane, base_url)
+    assert (saw["name"], saw["database"], saw["role"]) == ("sdk-2", ["shop"], ["shop_owner"])
+    assert {"main", "sdk-2"} <= set(saw["listed"])
+    assert (saw["diff"], saw["same"], saw["sameUri"], saw["gone"]) == ("", True, True, "not_found")
+
+
+@pytest.mark.clients
+def test_neons_older_client_gives_a_branch_its_whole_life(plane: LocalPlane, base_url: str) -> None:
+    saw = life("api_client_life.mjs", plane, base_url)
+    assert {"main", "api-client"} <= set(saw["names"])
+    assert (saw["name"], saw["state"], saw["status"]) == ("api-client-2", "ready", 404)
+    assert saw["uri"].startswith("postgresql://shop_owner:") and saw["password"] not in saw["uri"]
