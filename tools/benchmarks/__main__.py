@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.guard.corpus import queries
 
-from . import branches, calls, databases, guarding, http_calls, start
+from . import branches, calls, databases, guarding, http_calls, start, tokens
 from .measure import Figure
 from .report import print_table, write_chart, write_json
 
@@ -30,7 +30,7 @@ PARTS: dict[str, Part] = {
     "clone": lambda d, quick: databases.clone(d, 5 if quick else 15),
     "branches": lambda d, quick: branches.branches(quick),
     "http": lambda d, quick: http_calls.http_calls(d, 2 if quick else 5, 2 if quick else 5),
-    "tokens": lambda d, quick: calls.tokens(d),
+    "tokens": lambda d, quick: tokens.tokens(d),
 }
 
 

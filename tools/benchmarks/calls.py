@@ -84,10 +84,3 @@ def big_table(data_dir: Path, rows: int, rounds: int) -> list[Figure]:
             )
         finally:
             peer.call("delete_branch", branch="bench-big")
-
-
-def tokens(data_dir: Path) -> list[Figure]:
-    """Tokens (characters / 4) of tools/list."""
-    with running(ours(data_dir)) as peer:
-        listed = json.dumps(peer.request("tools/list"), ensure_ascii=False, separators=(",", ":"))
-    return [Figure("tokens", "tools/list", len(listed) / 4, len(listed) / 4, "tokens")]

@@ -54,7 +54,7 @@ def judge(outcome: TableOutcome, evidence: Evidence) -> TableFinding:
     return TableFinding(
         table.label,
         verdict,
-        _reason(outcome, rows[1], [f for f in findings if f.verdict == verdict] or findings),
+        _reason(outcome, rows[1], findings),
         outcome.rows_base,
         diff.rows_branch if outcome.difference else None,
         diff.removed,
@@ -70,11 +70,8 @@ def judge(outcome: TableOutcome, evidence: Evidence) -> TableFinding:
 
 
 def _reason(outcome: TableOutcome, rows: str, findings: list[ColumnFinding]) -> str:
-    parts = ([rows] if rows else []) + [f"{f.column}: {f.reason}" for f in findings[:4]]
-    if len(findings) > 4:
-        parts.append(f"and {len(findings) - 4} more columns")
-    if parts:
-        return "; ".join(parts)
+    if rows or findings:
+        return rows
     if outcome.difference is not None and outcome.difference.added:
         return f"every row is there unchanged; {outcome.difference.added:,} rows were added"
     return ALL_EQUAL

@@ -5,6 +5,8 @@ from typing import Literal
 
 Verdict = Literal["preserved", "unproven", "lost"]
 ALL_EQUAL = "all rows and columns are equal"
+MOST_SAID = 4
+"""Columns of a table that the text tells of."""
 RANK: dict[Verdict, int] = {"preserved": 0, "unproven": 1, "lost": 2}
 
 
@@ -45,12 +47,13 @@ class ColumnFinding:
 class TableFinding:
     """One table of the base. Counts are None where they were not read; `at_least` says that there were too many to count.
 
-    `columns` holds only those about which there is something to say.
+    `columns` holds only those about which there is something to say; `reason` speaks of the rows, and is empty when all there is to say is
+    said of the columns.
     """
 
     table: str
     verdict: Verdict
-    reason: str
+    reason: str = ALL_EQUAL
     rows_base: int | None = None
     rows_branch: int | None = None
     removed: int = 0
@@ -111,8 +114,15 @@ class VerifyReport:
 
 
 def _kept(table: TableFinding) -> str:
-    reason = "" if table.reason == ALL_EQUAL else f" ({table.reason})"
-    return f"{table.table}{reason}"
+    return table.table if table.reason == ALL_EQUAL else f"{table.table} ({_why(table)})"
+
+
+def _why(table: TableFinding) -> str:
+    """The reason in one line: of the rows, then of the columns that decide."""
+    decide = [c for c in table.columns if c.verdict == table.verdict] or table.columns
+    parts = ([table.reason] if table.reason else []) + [f"{c.column}: {c.reason}" for c in decide[:MOST_SAID]]
+    more = [f"and {len(decide) - MOST_SAID} more columns"] if len(decide) > MOST_SAID else []
+    return "; ".join(parts + more)
 
 
 def _check_lines(check: CheckFinding) -> list[str]:
@@ -124,7 +134,7 @@ def _check_lines(check: CheckFinding) -> list[str]:
 
 def _table_lines(table: TableFinding) -> list[str]:
     lines = [
-        f"table {table.table}: {table.verdict}, {table.reason}",
+        f"table {table.table}: {table.verdict}, {_why(table)}",
         *_sample_lines(table.sample_columns, table.samples),
     ]
     if (check := table.suggested_check) is not None:

@@ -175,17 +175,17 @@ async def _schema_changes(ctx: ToolContext, branch: Branch, database: Database) 
 class DeletedBranch:
     """A branch that is gone, with its data."""
 
-    deleted: BranchView
+    deleted: str
+    id: str
 
 
 async def delete_branch(ctx: ToolContext, branch: BranchName, project_id: ProjectId = None) -> DeletedBranch:
     """Delete a branch and its data. Only branches that this server created; never the default or a protected one."""
     found = await _disposable(ctx, project_id, branch)
-    view = await _view(ctx, found)
     workspace = await ctx.workspace()
     await ctx.about_to_change()
     await workspace.branches.delete(found)
-    return DeletedBranch(view)
+    return DeletedBranch(found.name, found.id)
 
 
 @dataclass(frozen=True)
