@@ -34,7 +34,7 @@ async def after(conn: Connection, statements: str) -> Schema:
 CHANGES: dict[str, list[str]] = {
     "create table tags (id serial primary key, name text)": ["create table tags (2 columns)"],
     "drop table order_items": ["drop table order_items"],
-    "alter table orders add note text not null default ''": ["add column orders.note text not null default ''::text"],
+    "alter table orders add note text not null default ''": ["add column orders.note text not null default ''"],
     "alter table orders add code serial": ["add column orders.code serial"],
     "alter table customers drop column email": [
         "drop column customers.email citext (with constraint customers_email_key)"
@@ -151,6 +151,13 @@ async def test_the_difference_the_other_way_round_undoes_the_change(shop: Connec
         await shop.execute(statement)
         await shop.execute(diff(await introspect(shop), before).ddl)
         assert diff(before, await introspect(shop)).text() == "no difference"
+
+
+async def test_a_sequence_that_is_unlogged_with_its_table_is_told_with_it(shop: Connection) -> None:
+    await shop.execute("create table notes (id serial)")
+    before, changed = await introspect(shop), await after(shop, "alter table notes set unlogged")
+    assert [c.summary for c in diff(before, changed).changes] == ["alter table notes: unlogged"]
+    assert [c.summary for c in diff(changed, before).changes] == ["alter table notes: logged"]
 
 
 RENAMES: dict[str, list[str]] = {

@@ -50,6 +50,7 @@ class _Diff:
         added = [o for o in added if not self._goes_with_column(o, self._old_tables)]
         for obj in sorted(added, key=_rank):
             changes.append(self._added(obj))
+        changed = [(self._as_its_table(old, new), new) for old, new in changed]
         for old, new in sorted(changed, key=lambda pair: _rank(pair[1])):
             changes += self._changed(old, new)
         for obj in sorted(removed, key=_rank, reverse=True):
@@ -66,6 +67,15 @@ class _Diff:
             return False
         schema, table, column = obj.owned_by
         return (schema, table) not in there or all(c.name != column for c in there[schema, table].columns)
+
+    def _as_its_table(self, old: SchemaObject, new: SchemaObject) -> SchemaObject:
+        """A sequence is logged or not as the table that owns it is: that is told with the table."""
+        if not isinstance(old, Sequence) or not isinstance(new, Sequence) or new.owned_by is None:
+            return old
+        owner = new.owned_by[:2]
+        was, now = self._old_tables.get(owner), self._new_tables.get(owner)
+        follows = was is not None and now is not None and (was.unlogged, now.unlogged) == (old.unlogged, new.unlogged)
+        return replace(old, unlogged=new.unlogged) if follows else old
 
     def _added(self, obj: SchemaObject) -> Change:
         name = object_name(obj)

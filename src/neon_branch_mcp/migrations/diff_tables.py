@@ -16,7 +16,7 @@ from ..postgres.ddl_objects import (
 )
 from ..postgres.schema import Column, Constraint, Index, Name, Policy, Rule, Table, Trigger, View
 from ..postgres.schema import Sequence as SequenceObject
-from ..postgres.schema_compact import Context, column_text, constraint_text, index_text
+from ..postgres.schema_parts import Context, column_text, constraint_text, index_text
 from .diff_changes import Change, dotted, local, pairs
 
 Owned = Mapping[tuple[str, str, str], SequenceObject]

@@ -11,9 +11,9 @@ from . import introspect_rows as rows
 from .ddl_names import quote
 from .introspect import LOCK_TIMEOUT
 from .schema import Name, Other
-from .schema_compact import Context
 from .schema_page import Detail, Entry, Page, Position, SchemaText, header, select
-from .schema_text import BUDGET, entry_of, extension_names, lines_of
+from .schema_parts import Context
+from .schema_text import BUDGET, entry_of, extension_names, legend, lines_of
 from .snapshot import Snapshot, in_snapshot
 
 # Bytes that an object takes, roughly: how many to read at once.
@@ -43,7 +43,8 @@ async def describe(
         others = {entry_of(o): o for o in await taken.others(version, schemas=schemas)}
         entries, missing = select(sorted([*await _names(taken, schemas), *others], key=lambda e: e.key), objects or ())
         extensions = extension_names(rows.extensions(await taken.run("extensions")))
-        page = Page([*header(database, version, entries, extensions), *(f"-- {m}" for m in missing)], budget)
+        head = [*header(database, version, entries, extensions), *legend(detail, entries)]
+        page = Page([*head, *(f"-- {m}" for m in missing)], budget)
         stop = await _fill(taken, page, entries, others, start, detail, budget)
         return page.finish(entries, stop)
 
@@ -99,7 +100,7 @@ async def _lines(
     kinds = {e.kind for e in chunk}
     oids = [e.oid for e in chunk if e not in others]
     schema = await taken.objects(schemas=None, only=oids, bodies=detail == "full", sizes=True, kinds=kinds)
-    context = Context.of(schema, told)
+    context = Context.of(schema, told, signs=True)
     lines: dict[tuple[str, int, str, str], Sequence[str]] = {
         entry_of(o).key: lines_of(o, detail, context) for o in schema.objects()
     }

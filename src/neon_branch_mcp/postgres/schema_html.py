@@ -4,8 +4,9 @@ from html import escape
 
 from .er_picture import anchor, picture
 from .schema import Schema, SchemaObject, Table
-from .schema_compact import Context, compact
+from .schema_compact import compact
 from .schema_page import counts
+from .schema_parts import Context
 from .schema_text import entry_of, extension_names
 
 STYLE = """

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from .ddl import object_text
 from .ddl_names import quote
 from .schema import Extension, Function, Other, Schema, SchemaObject, Table, View
-from .schema_compact import Context, compact, label, relation_notes
+from .schema_compact import compact, label, relation_notes
 from .schema_page import Detail, Entry, Page, Position, SchemaText, fill, header, select
+from .schema_parts import LEGEND, Context
 
 __all__ = ["Detail", "SchemaText", "render"]
 
@@ -59,6 +60,11 @@ def extension_names(extensions: Sequence[Extension]) -> list[str]:
     ]
 
 
+def legend(detail: Detail, entries: Sequence[Entry]) -> list[str]:
+    """The line that says what signs mean, where the answer has any."""
+    return [LEGEND] if detail == "tables" and any(e.kind == "table" for e in entries) else []
+
+
 def render(
     schema: Schema,
     *,
@@ -74,8 +80,8 @@ def render(
     by_key = {entry_of(o).key: o for o in schema.objects() if getattr(o, "owned_by", None) is None}
     entries, missing = select([entry_of(by_key[k]) for k in sorted(by_key)], objects or ())
     head = header(schema.database, schema.server_version, entries, extension_names(schema.extensions))
-    page = Page([*head, *(f"-- {m}" for m in missing)], budget)
+    page = Page([*head, *legend(detail, entries), *(f"-- {m}" for m in missing)], budget)
     start = Position.parse(cursor) if cursor else None
-    context = Context.of(schema, frozenset((e.schema, e.name) for e in entries if e.kind == "table"))
+    context = Context.of(schema, frozenset((e.schema, e.name) for e in entries if e.kind == "table"), signs=True)
     stop = fill(page, entries, start, lambda e: lines_of(by_key[e.key], detail, context))
     return page.finish(entries, stop)
