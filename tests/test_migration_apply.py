@@ -146,6 +146,13 @@ async def test_a_statement_that_takes_too_long_is_a_timeout(database_uri: str) -
     assert ask(database_uri, TABLES) == []
 
 
+async def test_a_timeout_after_a_committed_part_keeps_the_record_of_it(database_uri: str) -> None:
+    with pytest.raises(TimedOut, match="1 of 2 statements are applied"):
+        await migrate(database_uri, "CREATE TABLE a (x int); COMMIT; SELECT pg_sleep(30)", statement_timeout=0.3)
+    assert ask(database_uri, TABLES) == [("a",)]
+    assert ask(database_uri, LEDGER) == [("m1", "partly_applied", 1)]
+
+
 async def test_a_second_migration_waits_for_the_first_and_then_gives_up(database_uri: str) -> None:
     async with running(database_uri, "SELECT pg_sleep(30)"):
         with pytest.raises(TimedOut, match=r"Another migration of this database is running \(pid \d+"):

@@ -233,6 +233,10 @@ class Run:
         error = stopped.translated(sql)
         left = what_is_left(stopped, committed=self.committed, total=len(self.request.plan.statements))
         if not isinstance(error, SqlError):
+            # A full disk or a lost connection may refuse this as well; the error says what is committed.
+            with contextlib.suppress(psycopg.Error, NeonBranchError):
+                if self.committed and not self.conn.closed:
+                    await self._record_alone("partly_applied")
             return stopped_outside(error, stopped, self.request.name, left, whole=len(self.request.plan.groups) == 1)
         partly = self.committed or stopped.left
         report = self._report(
