@@ -3,7 +3,8 @@
 import pytest
 
 from neon_branch_mcp.config import PolicyConfig
-from neon_branch_mcp.guard.functions import EXTENSION, FunctionCatalogue, judge_calls, judge_plan, mislabelled
+from neon_branch_mcp.guard.functions import EXTENSION, FunctionCatalogue, judge_calls, judge_plan
+from neon_branch_mcp.guard.functions_hidden import Body, find_hidden
 from neon_branch_mcp.guard.policy import Allow, BranchAccess, Intent, Refuse, VettedSql, access_of, decide, may_delete
 from neon_branch_mcp.guard.statements import Mode, Report, inspect
 from neon_branch_mcp.guard.statements_parse import parse
@@ -228,13 +229,17 @@ def test_a_plan_is_judged_by_what_it_calls() -> None:
 
 
 def test_a_label_is_only_a_claim() -> None:
-    found = mislabelled(
+    found = find_hidden(
         [
-            ("liar", "public.liar()", "SELECT pg_terminate_backend(1)"),
-            ("friend", "public.friend()", "BEGIN RETURN liar(); END"),
-            ("honest", "public.honest()", "SELECT lower('x') || random()"),
+            Body("liar", "public.liar()", "SELECT pg_terminate_backend(1)", "sql"),
+            Body("friend", "public.friend()", "BEGIN RETURN liar(); END", "plpgsql"),
+            Body("honest", "public.honest()", "SELECT lower('x') || random()", "sql"),
+            Body("assembled", "public.assembled()", "BEGIN EXECUTE 'SELECT ' || 1; END", "plpgsql"),
+            Body("script", "public.script()", "return plv8.execute('SELECT pg_' + x)", "plv8"),
+            Body("counts", "public.counts()", "-- EXECUTE nothing\nSELECT count(*) FROM t WHERE x = 'EXECUTE'", "sql"),
         ],
+        [],
         CATALOGUE.volatile,
-    )
-    assert set(found) == {"liar", "friend"}
+    ).functions
+    assert set(found) == {"liar", "friend", "assembled", "script"}
     assert judge_calls(["friend"], FunctionCatalogue(mislabelled=found)) is not None

@@ -65,6 +65,28 @@ INSERT INTO canary_rls VALUES (1, 1);
 ALTER TABLE canary_rls ENABLE ROW LEVEL SECURITY;
 ALTER TABLE canary_rls FORCE ROW LEVEL SECURITY;
 CREATE POLICY trap_policy ON canary_rls USING (trap(4705) > 0);
+-- Liars: labelled harmless, and what they do is not in their text, or behind something else's name.
+CREATE FUNCTION dynamic(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE r int; BEGIN EXECUTE 'SELECT tr' || 'ap(' || n || ')' INTO r; RETURN r; END $$;
+CREATE FUNCTION dynamic_format(n int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE r int; BEGIN EXECUTE format('SELECT %s(%s)', reverse('part'), n) INTO r; RETURN r; END $$;
+CREATE FUNCTION reads_a_view() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT max(t) FROM trap_behind); END $$;
+CREATE FUNCTION uses_an_operator() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 1 ### 2; END $$;
+CREATE FUNCTION uses_a_cast() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 5::trapped; END $$;
+CREATE FUNCTION spaced(n int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN trap /* so */ (n); END $$;
+CREATE FUNCTION lying(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trap(4963); END $$;
+CREATE OPERATOR |#| (LEFTARG = int, RIGHTARG = int, FUNCTION = lying);
+CREATE AGGREGATE lying_agg(int) (SFUNC = lying, STYPE = int, INITCOND = '0');
+CREATE FUNCTION lying_check(v int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trap(4964) > 0; END $$;
+CREATE DOMAIN quietly_trapped AS int CHECK (lying_check(VALUE));
+CREATE DOMAIN killing AS int CHECK (pg_try_advisory_lock(4965) OR VALUE > 0);
+CREATE FUNCTION takes_trapped(n trapped) RETURNS int LANGUAGE sql STABLE AS $$ SELECT 1 $$;
+CREATE FUNCTION takes_a_killing(n killing) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 1; END $$;
+CREATE FUNCTION gives_trapped() RETURNS trapped LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 5; END $$;
+CREATE TABLE holds_pairs (p trapped_pair, a trapped[]);
+CREATE VIEW shows_pairs AS SELECT p, a FROM holds_pairs;
+CREATE VIEW trap_behind AS SELECT id, t FROM trap_view;
+CREATE FUNCTION through_another() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN reads_a_view(); END $$;
 CREATE FUNCTION harmless(n int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT n + 1 $$;
 CREATE VIEW plain_view AS SELECT id, name FROM users WHERE age > 20;
 -- Statistics are to come from an attack alone.

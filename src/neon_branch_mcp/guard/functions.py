@@ -7,7 +7,7 @@ refused when any function of that name is VOLATILE, or an aggregate made of one.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -181,37 +181,18 @@ def judge_calls(names: Iterable[str], catalogue: FunctionCatalogue) -> Harm | No
     return None
 
 
-_CALL = re.compile(r"([A-Za-z_\x80-\U0010ffff][\w$]*)\"?\s*\(")
+def has_effects(name: str, volatile: object) -> bool:
+    """A function of this name acts beyond the transaction, or is volatile (whose it is, or whether it is) and more than by label."""
+    return is_outside(name) or bool(volatile and not (name in HARMLESS and volatile in (BUILT_IN, EXTENSION, True)))
 
 
-def mislabelled(bodies: Sequence[tuple[str, str, str]], volatile: Mapping[str, str]) -> dict[str, str]:
-    """The functions (name, signature, body) whose bodies call what is not harmless, directly or through one another."""
-    found: dict[str, str] = {}
-    calls = [
-        (name, signature, {match[1].lower() for match in _CALL.finditer(body)}) for name, signature, body in bodies
-    ]
-    grown = True
-    while grown:
-        grown = False
-        for name, signature, called_names in calls:
-            if name in found:
-                continue
-            bad = next(
-                (called for called in sorted(called_names) if called in found or _has_effects(called, volatile)), None
-            )
-            if bad is not None:
-                found[name] = f"{signature} is not VOLATILE by label, but its body calls {bad}"
-                grown = True
-    return found
-
-
-def _has_effects(name: str, volatile: Mapping[str, str]) -> bool:
-    whose = volatile.get(name)
-    return is_outside(name) or (whose is not None and not (name in HARMLESS and whose in (BUILT_IN, EXTENSION)))
-
-
-# They take the name of a type as text.
-_TYPES_BY_TEXT = frozenset({"pg_input_is_valid", "pg_input_error_info"})
+# They take a type as text or by its number.
+_TYPES_BY_TEXT = frozenset(
+    {
+        "pg_input_is_valid", "pg_input_error_info", "domain_in", "array_in", "record_in", "range_in", "multirange_in", "domain_recv",
+        "array_recv", "record_recv", "range_recv", "multirange_recv",
+    }
+)  # fmt: skip
 
 
 def judge_symbols(

@@ -210,14 +210,18 @@ def _block_step(token: Token, after: Token | None, *, inside: bool) -> int:
 class Names:
     """What stands in a text, by its place there. `calls`: before a parenthesis, functions and some keywords and types that look the same.
 
-    `casts` may be types: after `::` or `AS`, with what follows their dots; before a string (`date '…'`); and after a name that begins an
-    item of a list in parentheses (`AS t(a int, b date)`).
+    `casts` may be types: after `::`, `AS` or `RETURNING`, with what follows their dots; before a string (`date '…'`); and after a name
+    that begins an item of a list (`AS t(a int, b date)`, `COLUMNS a int`).
     """
 
     calls: frozenset[str]
     casts: frozenset[str]
     operators: frozenset[str]
     words: frozenset[str]
+
+
+_BEFORE_TYPE = frozenset({":", "as", "returning"})
+_BEFORE_ITEM = frozenset({"(", ",", "columns"})
 
 
 def names(found: Sequence[Token]) -> Names:
@@ -234,10 +238,9 @@ def names(found: Sequence[Token]) -> Names:
             words.add(text)
             # `older` is the token before `before`: `(a int` and `, b date`.
             typed = (
-                before_text == ":"
-                or before_text == "as"
+                before_text in _BEFORE_TYPE
                 or (typed and before_text == ".")
-                or (after_name and (older_text == "(" or older_text == ","))
+                or (after_name and older_text in _BEFORE_ITEM)
             )
             if typed:
                 casts.add(text)
@@ -250,6 +253,6 @@ def names(found: Sequence[Token]) -> Names:
             casts.add(last)
         elif kind is Kind.OPERATOR:
             operators.add(text)
-        typed = before_text in (":", "as") or (typed and "." in (text, before_text))
+        typed = before_text in _BEFORE_TYPE or (typed and "." in (text, before_text))
         older_text, before_text, after_name = before_text, text if kind is _OTHER else "", False
     return Names(frozenset(calls), frozenset(casts), frozenset(operators), frozenset(words))

@@ -3,7 +3,8 @@
 from functools import cache
 from importlib import resources
 
-from ..guard.functions import FunctionCatalogue, mislabelled
+from ..guard.functions import FunctionCatalogue
+from ..guard.functions_hidden import Behind, Body, find_hidden
 from .wire import Statement, Wire
 
 
@@ -38,18 +39,18 @@ async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
     """All of it, as this transaction sees it."""
     # The query's order lets a user's function win over an extension's, and that over a built-in of the same name.
     volatile = {row[0]: row[1] for row in await _rows(wire, "guard_functions")}
-    bodies = [(row[0], row[1], row[2]) for row in await _rows(wire, "guard_bodies")]
-    traps: dict[str, set[str]] = {"operator": set(), "type": set(), "checked": set(), "foreign": set()}
-    for kind, name in await _rows(wire, "guard_traps"):
-        traps[kind].add(name)
+    bodies = [Body(*row) for row in await _rows(wire, "guard_bodies")]
+    traps = [Behind(kind, name, behind, flag == "t") for kind, name, behind, flag in await _rows(wire, "guard_traps")]
+    foreign = frozenset(trap.name for trap in traps if trap.kind == "foreign")
+    hidden = find_hidden(bodies, [trap for trap in traps if trap.kind != "foreign"], volatile)
     return FunctionCatalogue(
         stamp=stamp,
         volatile=volatile,
-        mislabelled=mislabelled(bodies, volatile),
-        operators=frozenset(traps["operator"]),
-        types=frozenset(traps["type"]),
-        checked=frozenset(traps["checked"]),
-        foreign=frozenset(traps["foreign"]),
+        mislabelled=hidden.functions,
+        operators=hidden.operators,
+        types=hidden.types,
+        checked=hidden.checked,
+        foreign=foreign,
     )
 
 

@@ -1,40 +1,86 @@
--- What hides a volatile function behind something that is not written as a call, and what stands for another server's rows.
-WITH RECURSIVE trapped AS (
-    SELECT t.oid, t.typname, t.typrelid
-    FROM pg_catalog.pg_type t
-    JOIN pg_catalog.pg_constraint c ON c.contypid = t.oid
-    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
-                               AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-    JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
-    WHERE f.provolatile = 'v'
+-- What calls a function without being written as a call, with that function's name and whether it is VOLATILE; what a view reads; and
+-- what stands for another server's rows.
+WITH RECURSIVE function_of AS (
+    -- pg_depend does not record functions that are built in, so the expressions themselves are read.
+    SELECT c.contypid AS type, m[1]::pg_catalog.oid AS function
+    FROM pg_catalog.pg_constraint c,
+         pg_catalog.regexp_matches(c.conbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') AS m
+    WHERE c.contypid >= 16384
+), checked AS (
+    SELECT t.oid, t.typname, t.typrelid, false AS deep, d.function FROM function_of d JOIN pg_catalog.pg_type t ON t.oid = d.type
     UNION
-    SELECT t.oid, t.typname, t.typrelid
-    FROM trapped x
+    -- A domain of it, an array, a range, a row type with such a column. `deep`: a literal becomes one while the statement is parsed.
+    SELECT t.oid, t.typname, t.typrelid, x.deep OR t.typbasetype <> x.oid, x.function
+    FROM checked x
     JOIN pg_catalog.pg_type t ON t.typbasetype = x.oid OR t.typelem = x.oid
                               OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid AND r.rngsubtype = x.oid)
                               OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
                                          WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid AND a.atttypid = x.oid)
-)
-SELECT 'operator' AS kind, o.oprname::text AS name
-FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
-WHERE o.oid >= 16384 AND f.provolatile = 'v'
-UNION
--- Domains whose check is volatile, and what is made of them, row types of tables too. Only a cast to one checks, reading does not; and
--- columns are often named like their domain.
-SELECT 'checked', t.typname::text FROM trapped t
-UNION
--- Both the type and the tables that have a column of it: a cast of a column need not name its type, and EXPLAIN does not show it.
-SELECT 'type', x.name
-FROM pg_catalog.pg_cast c
-JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
-JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget) AND t.oid >= 16384
-CROSS JOIN LATERAL (
-    SELECT t.typname::text AS name
+), behind AS (
+    SELECT 'operator' AS kind, o.oprname::text AS name, o.oprcode::pg_catalog.oid AS function
+    FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
     UNION
-    SELECT r.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
-    WHERE a.atttypid IN (t.oid, t.typarray) AND r.relkind <> 'c'
-) AS x
-WHERE c.oid >= 16384 AND f.provolatile = 'v'
+    SELECT 'aggregate', p.proname::text, f.oid
+    FROM pg_catalog.pg_aggregate a
+    JOIN pg_catalog.pg_proc p ON p.oid = a.aggfnoid
+    JOIN pg_catalog.pg_proc f ON f.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+                                           a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+    WHERE p.oid >= 16384
+    UNION
+    -- Only a cast to a checked type checks, reading does not; and columns are often named like their domain.
+    SELECT 'checked', t.typname::text, t.function FROM checked t
+    UNION
+    -- What is given to a function, or compared with such a column, is cast without a word of it in the text or the plan.
+    SELECT 'function', p.proname::text, t.function
+    FROM checked t
+    JOIN pg_catalog.pg_proc p ON t.oid = p.prorettype OR t.oid = ANY (p.proargtypes) OR t.oid = ANY (p.proallargtypes)
+    WHERE p.oid >= 16384
+    UNION
+    SELECT 'type', r.relname::text, t.function
+    FROM checked t
+    JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid
+    JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
+    WHERE t.deep AND r.relkind <> 'c'
+    UNION
+    -- Both the type and the tables that have a column of it: a cast of a column need not name its type, and EXPLAIN does not show it.
+    -- The same for the functions that sort and hash values of a type.
+    SELECT 'type', x.name, c.function
+    FROM (
+        SELECT c.castfunc AS function, t.oid AS type, t.typname, t.typarray
+        FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget) AND t.oid >= 16384
+        WHERE c.oid >= 16384
+        UNION
+        SELECT s.amproc, t.oid, t.typname, t.typarray
+        FROM pg_catalog.pg_amproc s JOIN pg_catalog.pg_type t ON t.oid = s.amproclefttype AND t.oid >= 16384
+        WHERE s.oid >= 16384
+    ) c
+    CROSS JOIN LATERAL (
+        SELECT c.typname::text AS name
+        UNION
+        SELECT r.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
+        WHERE a.atttypid IN (c.type, c.typarray) AND r.relkind <> 'c'
+    ) AS x
+    UNION
+    SELECT 'relation', c.relname::text, m[1]::pg_catalog.oid
+    FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class,
+         pg_catalog.regexp_matches(w.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS m
+    WHERE w.oid >= 16384
+    UNION
+    SELECT 'relation', c.relname::text, m[1]::pg_catalog.oid
+    FROM pg_catalog.pg_policy l JOIN pg_catalog.pg_class c ON c.oid = l.polrelid,
+         pg_catalog.regexp_matches(l.polqual::text, ':(?:funcid|opfuncid) (\d+)', 'g') AS m
+)
+SELECT b.kind, b.name, f.proname::text AS behind, f.provolatile = 'v' AS volatile
+FROM behind b JOIN pg_catalog.pg_proc f ON f.oid = b.function
+WHERE b.function >= 16384 OR f.provolatile = 'v'
 UNION
-SELECT 'foreign', c.relname::text
+SELECT 'view', c.relname::text, r.relname::text, false
+FROM pg_catalog.pg_rewrite w
+JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+                           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class
+JOIN pg_catalog.pg_class r ON r.oid = d.refobjid
+WHERE w.oid >= 16384
+UNION
+SELECT 'foreign', c.relname::text, '', false
 FROM pg_catalog.pg_foreign_table t JOIN pg_catalog.pg_class c ON c.oid = t.ftrelid

@@ -1,0 +1,128 @@
+"""Functions with effects that stand behind something else: a label that lies, an operator, an aggregate, a type, a view.
+
+A label (IMMUTABLE, STABLE) is a claim of whoever made the function; its body is read for what it calls. What a body puts together at
+run time cannot be read, and counts as having effects.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .functions import has_effects
+from .lexer import Kind, LexError, Names, Token, names, tokens
+
+_READABLE = frozenset({"sql", "plpgsql"})
+_CALL = re.compile(r"([A-Za-z_\x80-\U0010ffff][\w$]*)\"?\s*\(")
+_RUNS_SQL = re.compile(r"(?i)\b(?:execute|prepare|spi_\w+|(?:plpy|plv8)\s*\.)")
+_ESCAPES = re.compile(r"[uU]&\"")
+ASSEMBLED = "runs SQL that it puts together at run time"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A user's function that claims to be harmless, and its text."""
+
+    name: str
+    signature: str
+    text: str
+    language: str
+
+
+@dataclass(frozen=True)
+class Behind:
+    """`name`, of this kind, calls `function` without being written as a call. Of the kind `view`: it reads the relation `function`."""
+
+    kind: str
+    name: str
+    function: str
+    volatile: bool = False
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What must not be used, by kind; of functions and aggregates also why."""
+
+    functions: Mapping[str, str]
+    operators: frozenset[str]
+    types: frozenset[str]
+    checked: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What a body shows."""
+
+    uses: Names
+    flaw: str = ""
+
+
+_NOTHING = Names(frozenset(), frozenset(), frozenset(), frozenset())
+
+
+def find_hidden(bodies: Sequence[Body], behind: Iterable[Behind], volatile: Mapping[str, str]) -> Hidden:
+    """Follows calls through bodies, operators, types, aggregates and views until nothing new is found."""
+    functions: dict[str, str] = {}
+    bad: dict[str, set[str]] = {
+        kind: set() for kind in ("operator", "type", "checked", "relation", "aggregate", "function")
+    }
+    texts = [(body, _read(body)) for body in bodies]
+    waiting = list(behind)
+    grown = True
+    while grown:
+        grown = False
+        for body, text in texts:
+            if body.name not in functions and (flaw := _flaw(text, functions, bad, volatile)):
+                functions[body.name] = f"{body.signature} is not VOLATILE by label, but its body {flaw}"
+                grown = True
+        for link in waiting:
+            known = bad["relation" if link.kind == "view" else link.kind]
+            if link.name not in known and _leads_on(link, functions, bad["relation"]):
+                known.add(link.name)
+                grown = True
+                if link.kind in ("aggregate", "function"):
+                    made = "is made of" if link.kind == "aggregate" else "takes or gives a type whose check calls"
+                    functions.setdefault(link.name, f"it {made} {link.function}, which has effects")
+    return Hidden(functions, frozenset(bad["operator"]), frozenset(bad["type"]), frozenset(bad["checked"]))
+
+
+def _leads_on(link: Behind, functions: Mapping[str, str], relations: set[str]) -> bool:
+    if link.kind == "view":
+        return link.function in relations
+    return link.function in functions or has_effects(link.function, link.volatile)
+
+
+def _flaw(text: _Text, functions: Mapping[str, str], bad: Mapping[str, set[str]], volatile: Mapping[str, str]) -> str:
+    """Why a body is not harmless, in words that follow «its body»; empty when it is."""
+    if text.flaw:
+        return text.flaw
+    uses = text.uses
+    for name in sorted(uses.calls):
+        if name in functions or has_effects(name, volatile.get(name)):
+            return f"calls {name}"
+    for word, found in (
+        ("uses the operator", uses.operators & bad["operator"]),
+        ("casts to", (uses.casts | uses.calls) & bad["checked"]),
+        ("uses the type", uses.words & bad["type"]),
+        ("reads", uses.words & bad["relation"]),
+    ):
+        if found:
+            return f"{word} {min(found)}"
+    return ""
+
+
+def _read(body: Body) -> _Text:
+    if body.language not in _READABLE:
+        calls = frozenset(match[1].lower() for match in _CALL.finditer(body.text))
+        flaw = ASSEMBLED if _RUNS_SQL.search(body.text) else ""
+        return _Text(Names(calls, frozenset(), frozenset(), frozenset()), flaw)
+    try:
+        found = tokens(body.text)
+    except LexError:
+        return _Text(_NOTHING, "cannot be read")
+    if _ESCAPES.search(body.text):
+        return _Text(_NOTHING, "holds U& escapes, which can hide a name")
+    return _Text(names(found), ASSEMBLED if any(map(_is_execute, found)) else "")
+
+
+def _is_execute(token: Token) -> bool:
+    return token.kind is Kind.WORD and token.text == "execute"
