@@ -144,6 +144,34 @@ async def test_a_check_proves_only_what_it_reads_in_full(empty: TwoSides) -> Non
     assert report.checks[3].partly == ("u.id: 90 of 100 values", "u.b: 90 of 100 values")
 
 
+@pytest.mark.parametrize(
+    ("base_sql", "hint"),
+    [
+        ("SELECT * FROM seen", "a view, a UNION or expressions"),
+        (
+            "SELECT id, x FROM t WHERE id < 2 UNION ALL SELECT id, x FROM t WHERE id >= 2",
+            "a view, a UNION or expressions",
+        ),
+        ("SELECT x FROM t", "has to select the key of t (id)"),
+    ],
+)
+async def test_a_check_that_proves_nothing_says_what_to_write_instead(
+    empty: TwoSides, base_sql: str, hint: str
+) -> None:
+    made = "CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (1, 10), (2, 20)"
+    for run in (empty.on_base, empty.migrate):
+        run(f"{made}; CREATE VIEW seen AS SELECT id, x FROM t")
+    empty.migrate("CREATE TABLE u AS SELECT id, x AS y FROM t; ALTER TABLE t DROP COLUMN x CASCADE")
+    report = await empty.verify(
+        check("c", base_sql, base_sql.replace("x", "y").replace("seen", "u").replace(" t", " u"))
+    )
+    [found] = report.checks
+    assert found.verdict == "preserved"
+    assert "proves no column of the base" in found.reason
+    assert hint in found.reason
+    assert report.verdict == "unproven"
+
+
 async def test_a_self_join_does_not_prove_whose_value_it_is(empty: TwoSides) -> None:
     on_both(
         empty,

@@ -9,7 +9,8 @@ send sums of hashes, not rows (fingerprint.py); what counts as the same value is
 verify_judge.py, what a check proves in verify_coverage.py.
 
 The base is best the parent as it was when the branch was taken ("as branched"). When only the parent as it is now can be had ("parent
-now"), differences may be the parent's own: they are then unproven, not lost, unless a key shows that the row is older than the branch.
+now"), differences of rows and values may be the parent's own, made since, and no key tells how old a row is: they are unproven, never
+lost. What is equal is preserved all the same, and a column or table that is gone is judged as ever.
 
 Compared are plain and partitioned tables (a partitioned one as a whole, partitions may come and go); generated columns are derived and are
 left out. Views, sequences, large objects, foreign and temporary tables are not looked at.
@@ -194,7 +195,8 @@ def _grown(outcomes: Sequence[TableOutcome]) -> list[str]:
 
 
 def _with_coverage(finding: CheckFinding, coverage: Coverage, catalogue: Catalogue) -> CheckFinding:
-    covers, partly = [], []
+    covers: list[str] = []
+    partly: list[str] = []
     for (oid, column), (n, of) in coverage.reads.get(finding.name, {}).items():
         table = catalogue.numbered(oid)
         label = f"{table.label if table else oid}.{column}"
@@ -202,4 +204,7 @@ def _with_coverage(finding: CheckFinding, coverage: Coverage, catalogue: Catalog
             covers.append(label)
         else:
             partly.append(f"{label}: {n:,} of {of:,} values")
-    return replace(finding, covers=tuple(covers), partly=tuple(partly))
+    reason = finding.reason
+    if finding.verdict == "preserved" and not covers and not partly:
+        reason = f"{reason}, which proves no column of the base: {coverage.silent.get(finding.name, '')}"
+    return replace(finding, reason=reason, covers=tuple(covers), partly=tuple(partly))

@@ -12,7 +12,7 @@ text but counted: the (key, value) pairs in its result are compared, as fingerpr
   by a check that reads all its columns.
 
 Which result column is which table column is Postgres' own word: the origin in the RowDescription message. Several passed checks that read
-separate parts of a column add up.
+separate parts of a column add up. A view, a UNION or an expression has no origin: a check through one proves nothing, and says so.
 """
 
 from collections import defaultdict
@@ -31,10 +31,13 @@ Column = tuple[int, str]
 
 @dataclass
 class Coverage:
-    """What passed checks prove. `proven` maps (table oid, column) to the names of the checks; `reads` holds counts: values read, of."""
+    """What passed checks prove. `proven` maps (table oid, column) to the names of the checks; `reads` holds counts: values read, of;
+    `silent` says of a check that proves nothing why, and what to write instead.
+    """
 
     proven: dict[Column, str] = field(default_factory=dict)
     reads: dict[str, dict[Column, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
+    silent: dict[str, str] = field(default_factory=dict)
 
     def whole_table(self, table: DataTable) -> str:
         """The checks that prove all stored columns of the table, its key for every row included; empty if one is missing."""
@@ -60,7 +63,9 @@ async def cover(base: SideRun, catalogue: Catalogue, checks: Sequence[PreparedCh
     parts: dict[Column, list[tuple[str, Sum]]] = defaultdict(list)
     totals: dict[Column, Sum] = {}
     for check in checks:
-        for read in _reads(check, catalogue):
+        if not (found := _reads(check, catalogue)):
+            coverage.silent[check.name] = _why_silent(check, catalogue)
+        for read in found:
             for column, place in read.columns:
                 at = (read.table.oid, column.name)
                 ours = await _sum(base, read, column, place, check, seed)
@@ -69,12 +74,12 @@ async def cover(base: SideRun, catalogue: Catalogue, checks: Sequence[PreparedCh
                     ours = await _sum(base, read, column, place, check, seed, distinct=True)
                 coverage.reads[check.name][at] = (ours[0], totals[at][0])
                 parts[at].append((check.name, ours))
-    for at, found in parts.items():
-        whole = [name for name, part in found if part == totals[at]]
+    for at, sums in parts.items():
+        whole = [name for name, part in sums if part == totals[at]]
         if whole:
             coverage.proven[at] = whole[0]
-        elif (sum(n for _, (n, _) in found), sum(s for _, (_, s) in found)) == totals[at]:
-            coverage.proven[at] = " + ".join(name for name, _ in found)
+        elif (sum(n for _, (n, _) in sums), sum(s for _, (_, s) in sums)) == totals[at]:
+            coverage.proven[at] = " + ".join(name for name, _ in sums)
     return coverage
 
 
@@ -85,6 +90,14 @@ def _reads(check: PreparedCheck, catalogue: Catalogue) -> list[_Read]:
         if table is not None and (read := _read(check, table)) is not None:
             found.append(read)
     return found
+
+
+def _why_silent(check: PreparedCheck, catalogue: Catalogue) -> str:
+    tables = [t for oid in dict.fromkeys(c.table for c in check.columns) if (t := catalogue.numbered(oid)) is not None]
+    if not tables:
+        return "base_sql reads through a view, a UNION or expressions. Select the key and the columns from the table itself."
+    wanting = [f"the key of {t.label} ({', '.join(t.key)})" if t.key else f"every column of {t.label}" for t in tables]
+    return f"base_sql has to select {' or '.join(wanting)} as well."
 
 
 def _read(check: PreparedCheck, table: DataTable) -> _Read | None:
