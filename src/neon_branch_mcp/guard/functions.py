@@ -24,6 +24,7 @@ HARMLESS = _words(
     bernoulli system system_rows system_time gen_random_bytes gen_salt pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt
     pgp_pub_encrypt_bytea normal_rand pg_cluster_size approximate_working_set_size_seconds neon_get_lfc_stats backpressure_lsns
     backpressure_throttling_time local_cache_pages
+    array_sample array_shuffle pg_stat_have_stats amvalidate currtid2
     random random_normal setseed clock_timestamp timeofday statement_timestamp transaction_timestamp gen_random_uuid
     uuidv4 uuidv7 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 currval lastval pg_size_pretty pg_size_bytes
     pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size pg_tablespace_size
@@ -79,9 +80,9 @@ _RAW = re.compile(rf"(?<![\w$])({_ALL})\"?(?=[\s(/-])")
 # Waiting harms nobody but the caller, and strings that speak of these (pg_stat_activity.query) are common; they count in code only.
 _ONLY_IN_CODE = frozenset({"pg_sleep", "pg_sleep_for", "pg_sleep_until", "set_config", "pg_notify", "http"})
 # Through these a statement reaches another server.
-BEYOND_PATTERN = re.compile(
-    r"(?<![\w$])(dblink\w*|postgres_fdw_\w+|http(?:_(?:get|post|put|patch|delete|head))?)\"?(?=[\s(/-])"
-)
+_BEYOND = r"dblink\w*|postgres_fdw_\w+|http(?:_(?:get|post|put|patch|delete|head))?"
+BEYOND_PATTERN = re.compile(rf"(?<![\w$])({_BEYOND})\"?(?=[\s(/-])")
+BEYOND_NAME = re.compile(_BEYOND)
 
 
 BUILT_IN = "built in"

@@ -12,13 +12,14 @@ from typing import Literal
 from ..config import PolicyConfig
 from ..errors import Refused
 from ..models import Access, Branch
-from .functions import FunctionCatalogue, Harm, judge_calls, judge_plan, judge_symbols
+from .functions import BEYOND_NAME, FunctionCatalogue, Harm, judge_calls, judge_plan, judge_symbols
 from .statements import Report, holds_code
 
 Intent = Literal["query", "run_sql", "explain", "explain_analyze"]
 Channel = Literal["cursor", "exec", "any"]
 """`cursor`: DECLARE … CURSOR FOR the text. `exec`: the extended protocol, one statement. `any`: whatever Postgres allows."""
 ON_A_BRANCH = "Run it on a branch: create_branch, then run_sql with branch=…."
+MAY_REACH = "The operator can allow it with policy.reach_beyond."
 _MAKER = object()
 
 
@@ -50,7 +51,7 @@ class VettedSql:
 
     `prefix` is what we put before the caller's own text (EXPLAIN and its options). `body` is where, in the text, the statement begins
     that EXPLAIN (VERBOSE) can show before it runs; None when there is nothing to show. `rollback`: whatever it does is undone.
-    `logins` are the roles whose login it changes.
+    `watched`: it runs in one transaction that the executor looks at before it commits. `logins` are the roles whose login it changes.
     """
 
     text: str
@@ -65,6 +66,7 @@ class VettedSql:
     names: tuple[str, ...] = ()
     casts: tuple[str, ...] = ()
     rollback: bool = False
+    watched: bool = False
     statements: int = 1
     changes_schema: bool = False
     logins: tuple[str, ...] = ()
@@ -90,6 +92,10 @@ class VettedSql:
         harm = judge_plan(plan, catalogue)
         return None if harm is None else self._refuse(harm)
 
+    def reached_beyond(self, how: str) -> "Refuse":
+        """What it did, seen before it was committed, is what the policy refuses."""
+        return Refuse("reach-beyond", f"{self.where}: it {how}.", MAY_REACH, outcome="It was rolled back.")
+
     def _refuse(self, harm: Harm) -> "Refuse":
         return Refuse(harm.rule, f"{self.where}: this statement {harm.reason}.", _remedy(self.intent))
 
@@ -108,10 +114,11 @@ class Refuse:
     rule: str
     reason: str
     remedy: str = ""
+    outcome: str = "Nothing was executed."
 
     def error(self) -> Refused:
         """As an error of the tree."""
-        return Refused(f"{self.reason} Nothing was executed.", rule=self.rule, remedy=self.remedy)
+        return Refused(f"{self.reason} {self.outcome}", rule=self.rule, remedy=self.remedy)
 
 
 def access_of(branch: Branch, policy: PolicyConfig, created_by_us: bool) -> BranchAccess:
@@ -297,7 +304,7 @@ def _decide_write(
             harm.rule,
             f"{begin}: this statement {harm.reason}. A branch's copies of servers, passwords and subscriptions still lead to the "
             "real ones.",
-            "The operator can allow it with policy.reach_beyond.",
+            MAY_REACH,
         )
     read = report.kind == "read" and catalogue is not None and judge_calls(report.calls, catalogue) is None
     channel: Channel = "exec" if explains else "cursor" if read else "any"
@@ -311,6 +318,7 @@ def _decide_write(
             where=begin,
             prefix=EXPLAIN_PREFIX[intent] if explains else "",
             rollback=intent == "explain_analyze",
+            watched=channel != "exec" and not policy.reach_beyond and _needs_watching(report, catalogue),
             statements=report.count,
             changes_schema=not DATA_ONLY.issuperset(report.heads),
             logins=report.logins,
@@ -327,12 +335,29 @@ DATA_ONLY = frozenset(
 )
 
 
+WATCHED = frozenset({"DO", "SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE"})
+
+
+def _needs_watching(report: Report, catalogue: FunctionCatalogue | None) -> bool:
+    """It may reach another server in ways that its text does not show, and takes to one transaction.
+
+    Several statements are one transaction anyway unless they say otherwise. What commits by itself cannot be watched.
+    """
+    if report.commits or len(report.heads) < report.count or "CALL" in report.heads:
+        return False
+    if report.count == 1 and report.heads[0] not in WATCHED:
+        return False
+    return "DO" in report.heads or bool(catalogue and catalogue.foreign)
+
+
 def _beyond(sql: str, report: Report, catalogue: FunctionCatalogue | None, elsewhere: Collection[str]) -> Harm | None:
     """What reaches another server from a branch that may be written."""
     if report.beyond_statement is not None:
         return Harm("reach-beyond", f"is {report.beyond_statement}, which connects to another server")
     if report.beyond is not None:
         return Harm("reach-beyond", f"calls {report.beyond}, which connects to another server")
+    if report.assembles and catalogue is not None and (harm := _assembled(report, catalogue)) is not None:
+        return harm
     folded = sql.lower()
     for endpoint in elsewhere:
         if endpoint and endpoint.lower() in folded:
@@ -343,6 +368,20 @@ def _beyond(sql: str, report: Report, catalogue: FunctionCatalogue | None, elsew
             words.update(re.findall(r"\w+", folded))
         for relation in sorted(catalogue.foreign & words):
             return Harm("reach-beyond", f"names {relation}, whose rows live on another server")
+    return None
+
+
+def _assembled(report: Report, catalogue: FunctionCatalogue) -> Harm | None:
+    """SQL put together at run time, in a database from which it could reach others before anybody looks."""
+    ways = sorted(name for name in catalogue.volatile if BEYOND_NAME.fullmatch(name))
+    at_once = [name for name in ways if not name.startswith("postgres_fdw")]
+    if at_once:
+        return Harm("reach-beyond", f"runs SQL that it puts together, where {at_once[0]} can connect to other servers")
+    if (catalogue.foreign or ways) and (report.commits or "CALL" in report.heads):
+        return Harm(
+            "reach-beyond",
+            "runs SQL that it puts together and commits it, where foreign tables can lead to other servers",
+        )
     return None
 
 

@@ -27,6 +27,9 @@ NESTING = (
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _UNICODE_ESCAPE = re.compile(r"[uU]&['\"]")
 _ESCAPED = re.compile(r"[^\w\s'\"](?:\+([0-9A-Fa-f]{6})|([0-9A-Fa-f]{4}))")
+# EXECUTE of a text that is put together at run time; CREATE TRIGGER … EXECUTE FUNCTION and GRANT EXECUTE ON are none.
+_ASSEMBLES = re.compile(r"(?i)\b(?:execute\b(?!\s+(?:function|procedure|on)\b)|plv8\s*\.|plpy\s*\.|spi_\w+)")
+_TRANSACTION = frozenset({"BEGIN", "START TRANSACTION", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE TRANSACTION"})
 READ_STARTS = frozenset({"select", "with", "values", "table"})
 DML_STARTS = frozenset({"insert", "update", "delete", "merge"})
 _FALSE = frozenset({"off", "false", "0", "'off'", "'false'", "'0'"})
@@ -38,7 +41,10 @@ StatementKind = Literal["read", "show", "explain", "explain-analyze", "other", "
 
 @dataclass(frozen=True)
 class Report:
-    """What the text of a call shows. Offsets count characters from 0."""
+    """What the text of a call shows. Offsets count characters from 0.
+
+    `assembles`: code in it runs SQL that it puts together; `commits`: it may begin or end transactions of its own.
+    """
 
     kind: StatementKind
     rule: str = ""
@@ -54,6 +60,8 @@ class Report:
     outside: str | None = None
     beyond: str | None = None
     beyond_statement: str | None = None
+    assembles: bool = False
+    commits: bool = False
     logins: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -113,6 +121,8 @@ def inspect(sql: str, mode: Mode, parse: Parse) -> Report:
         "outside": outside_in_text(sql),
         "beyond": beyond_in_text(_unescaped(sql)),
         "beyond_statement": _beyond_statement(sql, parts),
+        "assembles": any(holds_code(head_of(part)) for part in parts) and _ASSEMBLES.search(sql) is not None,
+        "commits": any(map(_commits, parts)),
         "logins": tuple(sorted(set(filter(None, map(_login_changed, parts))))),
     }
     if not parts:
@@ -302,6 +312,29 @@ def _beyond_statement(sql: str, parts: Sequence[Sequence[Token]]) -> str | None:
     if found is None and any(holds_code(head_of(part)) for part in parts):
         return beyond_statement_in_text(_unescaped(sql))
     return found
+
+
+def _commits(part: Sequence[Token]) -> bool:
+    """Ends a transaction, or is a DO whose code does."""
+    head = head_of(part)
+    if head != "DO":
+        return head in _TRANSACTION
+    for token in part:
+        if token.kind is Kind.STRING:
+            try:
+                if any(t.is_word("commit", "rollback") for t in lexer.tokens(_inside(token.text))):
+                    return True
+            except LexError:
+                return True
+    return False
+
+
+def _inside(string: str) -> str:
+    """The text of a string constant, near enough to see its words."""
+    if string.startswith("$"):
+        tag = string[: string.index("$", 1) + 1]
+        return string[len(tag) : -len(tag)]
+    return string[string.index("'") + 1 : -1].replace("''", "'")
 
 
 def holds_code(head: str) -> bool:

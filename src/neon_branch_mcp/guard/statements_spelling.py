@@ -55,7 +55,7 @@ def _changes(found: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
     """(start, end, what stands there instead), never longer than what it replaces."""
     before: Token | None = None
     for token, after in pairwise([*found, found[-1]]):
-        if token.kind is Kind.OPERATOR and (token.text not in KNOWN or _is_prefix(before)):
+        if token.kind is Kind.OPERATOR and token.text != "*" and (token.text not in KNOWN or _is_prefix(before)):
             word = "" if _is_prefix(before) and token.text not in ("-", "+") else token.text
             if word and word not in KNOWN:
                 word = "||" if len(word) > 1 else "+"

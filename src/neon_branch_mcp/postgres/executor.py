@@ -24,6 +24,7 @@ from ..errors import AuthError, ConfigError, NotFound, Refused, SqlError, TimedO
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from ..tracing import span
+from .beyond import connections, reached
 from .call import Call, Try, roll_back
 from .catalogue import STAMP_DIFFERS, opening, read_catalogue, read_stamp
 from .errors import translating
@@ -284,12 +285,15 @@ class Executor:
 
     async def _write(self, wire: Wire, call: Call) -> RowSet:
         vetted = call.vetted
-        if not vetted.rollback and vetted.channel != "cursor":
+        if not vetted.rollback and not vetted.watched and vetted.channel != "cursor":
             call.sent = True
             return await call.stream(wire)
         await wire.ours("BEGIN")
         try:
+            before = await connections(wire) if vetted.watched else None
             rows = await call.rows(wire)
+            if before is not None and (how := await reached(wire, before)):
+                _raise(vetted.reached_beyond(how))
             if not vetted.rollback:
                 call.sent = True
                 await wire.ours("COMMIT")
