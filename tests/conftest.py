@@ -27,6 +27,8 @@ from neon_branch_mcp.local.plane import BASE_URL, LocalPlane, open_plane
 from tests.schema_samples import SHOP
 
 ENDED = ("finished", "skipped", "failed", "error", "cancelled")
+BIN_DIR = os.environ.get("TEST_BIN_DIR")
+"""Another Postgres to run the local control plane's tests with, of any version that is supported."""
 _numbers = itertools.count(1)
 
 
@@ -55,6 +57,11 @@ def data_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def local_config(folder: Path, **settings: Any) -> LocalConfig:
+    """Settings of a control plane in this folder, with the Postgres that is to be tested."""
+    return LocalConfig(data_dir=folder, bin_dir=Path(BIN_DIR) if BIN_DIR else None, **settings)
+
+
 @pytest.fixture(scope="session")
 def portal() -> Iterator[BlockingPortal]:
     """An event loop in a thread, for fixtures and tests that are not async themselves."""
@@ -67,7 +74,7 @@ def plane(portal: BlockingPortal) -> Iterator[LocalPlane]:
     """A control plane with the sample shop on its default branch `main`. Do not change the default branch: others read it."""
     with data_folder() as folder, ExitStack() as stack:
         # Never put to sleep: what a superuser does over the socket is no connection that counts.
-        config = LocalConfig(data_dir=folder, suspend_after=0)
+        config = local_config(folder, suspend_after=0)
         opened = stack.enter_context(portal.wrap_async_context_manager(open_plane(config)))
         stack.callback(shutil.rmtree, opened.service.core.places.sockets, ignore_errors=True)
         yield opened
@@ -158,10 +165,11 @@ def api(plane: LocalPlane, portal: BlockingPortal) -> PlaneApi:
 @contextmanager
 def other_plane(portal: BlockingPortal, **settings: Any) -> Iterator[PlaneApi]:
     """A plane of a test's own, with settings of its own."""
-    with data_folder() as folder:
-        config = LocalConfig(data_dir=folder, **settings)
-        with portal.wrap_async_context_manager(open_plane(config)) as plane:
-            yield PlaneApi(plane, portal)
+    with (
+        data_folder() as folder,
+        portal.wrap_async_context_manager(open_plane(local_config(folder, **settings))) as plane,
+    ):
+        yield PlaneApi(plane, portal)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`neon-branch-mcp local …` by hand: import, psql, status, reset, down."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +11,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from neon_branch_mcp.cli.local import local
-from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.errors import ConfigError, NotFound, Refused, Unreachable
+from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import MadeBranch, PlaneApi, data_folder
+from .conftest import BIN_DIR, MadeBranch, PlaneApi, data_folder, local_config
 
 Run = Callable[..., Result]
 DUMP = """\
@@ -40,6 +41,8 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("NEON_BRANCH_MCP_LOCAL_SAMPLE", "false")
     monkeypatch.setenv("NEON_BRANCH_MCP_LOCAL_HISTORY", "0")
     monkeypatch.setenv("COLUMNS", "200")
+    if BIN_DIR:
+        monkeypatch.setenv("NEON_BRANCH_MCP_LOCAL_BIN_DIR", BIN_DIR)
 
     def invoke(*words: str) -> Result:
         done = CliRunner().invoke(local, [*words, "--data-dir", str(folder)])
@@ -52,7 +55,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def rows(folder: Path, project: str, question: str) -> list[tuple[object, ...]]:
     """What the project's default branch answers, to a client of its connection string."""
-    opened = Opened(LocalConfig(data_dir=folder, sample=False, history=0))
+    opened = Opened(local_config(folder, sample=False, history=0))
     try:
         service = opened.plane.service
         branch = service.branches(project)[0]
@@ -113,7 +116,9 @@ def test_psql_opens_a_branch_as_its_owner(folder: Path, run: Run) -> None:
 
 def test_status_tells_the_binaries_the_folders_and_every_branch(run: Run, folder: Path) -> None:
     shown = run("status").stdout
-    assert "PostgreSQL 17" in shown and "TLS and SCRAM" in shown and str(folder) in shown
+    binaries = find_binaries(Path(BIN_DIR) if BIN_DIR else None)
+    assert f"PostgreSQL {binaries.version}" in shown and str(folder) in shown
+    assert ("TLS and SCRAM" in shown) == binaries.has_openssl
     assert "main (default)" in shown and "suspended" in run("branches").stdout
 
 
@@ -122,3 +127,12 @@ def test_a_root_is_not_reset_and_down_leaves_no_process(run: Run, folder: Path) 
         run("reset", "main")
     assert "stopped." in run("down").stderr
     assert postmasters_below(folder) == []
+
+
+def test_the_api_is_served_on_loopback_and_on_a_free_port_only(run: Run) -> None:
+    with pytest.raises(ConfigError, match="not a loopback address; --allow-remote"):
+        run("up", "--host", "0.0.0.0")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"Port {port} on 127.0.0.1 cannot be used: .*--port"):
+            run("up", "--port", str(port))

@@ -27,14 +27,14 @@ from neon_branch_mcp.local.problems import Problem
 from neon_branch_mcp.local.store import BranchRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import data_folder
+from .conftest import data_folder, local_config
 
 EMPTY = {"sample": False, "history": 0.0}
 
 
 @contextmanager
 def opened(folder: Path, **settings: Any) -> Iterator[Opened]:
-    found = Opened(LocalConfig(data_dir=folder, **{**EMPTY, **settings}))
+    found = Opened(local_config(folder, **{**EMPTY, **settings}))
     try:
         yield found
     finally:
@@ -93,7 +93,7 @@ def test_an_expired_branch_is_deleted(folder: Path) -> None:
 
 
 def test_two_processes_share_a_data_directory_and_one_takes_over_from_the_other(folder: Path) -> None:
-    first = Opened(LocalConfig(data_dir=folder, sample=False))
+    first = Opened(local_config(folder, sample=False))
     with opened(folder) as second:
         made = second.plane.service.create_branch(second.plane.project_id, NewBranch())
         second.plane.service.submit(made).result()

@@ -177,7 +177,7 @@ def psql(
     with _opened(config, data_dir) as plane:
         chosen = project_id or plane.project_id
         uri = _owner_uri(plane, chosen, _branch(plane, chosen, branch).id, database)
-        command = shutil.which(plane.service.core.binaries.tool("psql")) or shutil.which("psql")
+        command = shutil.which("psql", path=plane.service.core.binaries.folder) or shutil.which("psql")
         if command is None:
             raise ConfigError("psql was found neither beside postgres nor on the PATH.")
         code = subprocess.call([command, uri])

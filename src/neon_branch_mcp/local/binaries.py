@@ -27,8 +27,14 @@ class Binaries:
     source: str
 
     def tool(self, name: str) -> str:
-        """The full path of a program of this installation."""
-        return str(self.folder / name)
+        """The full path of a program of this installation. Raises ConfigError where it lacks that one."""
+        path = self.folder / name
+        if not path.exists():
+            raise ConfigError(
+                f"{self.folder} ({self.source}) holds Postgres {self.version} without {name}, which this needs; "
+                "set local.bin_dir to a whole installation's bin folder."
+            )
+        return str(path)
 
 
 def find_binaries(configured: Path | None) -> Binaries:

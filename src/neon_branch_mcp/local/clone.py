@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,7 @@ EMPTIED = (  # folders whose contents belong to the running server, not to the d
     "pg_stat_tmp/",
     "pg_subtrans/",
 )
+CHECKPOINT_AT = 32  # bytes into pg_control: after the system's id, two versions, the state and the time
 LEFT_OUT = frozenset({"postmaster.pid", "postmaster.opts", "backup_label", "tablespace_map"})
 
 
@@ -148,18 +150,9 @@ def _copy_wal(parent: Cluster, child: Cluster, *, first: str, last: str) -> None
 
 
 def _checkpoint_lsn(cluster: Cluster) -> str:
-    """The last checkpoint of a cluster that was shut down, which is the end of its history."""
-    answer = subprocess.run(
-        [cluster.binaries.tool("pg_controldata"), str(cluster.data)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"LC_ALL": "C"},
-    )
-    for line in answer.stdout.splitlines():
-        if line.startswith("Latest checkpoint location:"):
-            return line.split(":", 1)[1].strip()
-    return "0/0"
+    """The last checkpoint of a cluster that was shut down, which is the end of its history; at the same place from 14 to 18."""
+    (lsn,) = struct.unpack_from("=Q", (cluster.data / "global" / "pg_control").read_bytes(), CHECKPOINT_AT)
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
 def certificate(places: Places) -> Path:

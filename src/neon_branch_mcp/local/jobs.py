@@ -3,6 +3,7 @@
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,11 +14,12 @@ import psycopg
 from ..errors import NeonBranchError
 from . import ids
 from .core import Core
-from .problems import Problem
+from .problems import DiskFull, Problem
 from .store import JobRow, OperationRow, Transaction, now
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
+END_ATTEMPTS, END_PAUSE = 120, 0.5
 UNENDED = "('scheduling', 'running')"
 
 
@@ -136,9 +138,7 @@ class Jobs:
             log.exception("job %s (%s) hit a bug", job_id, row.kind)
             self._fail(job, work, "internal error; the log of the control plane has it")
         else:
-            with self._core.store.write() as tx:
-                _end_operations(tx, job_id, "finished")
-                _end_job(tx, job_id, "done")
+            self._end(job_id, "finished", "done")
 
     def _fail(self, job: Job, work: Work, error: str) -> None:
         log.warning("job %s (%s) failed: %s", job.row.id, job.row.kind, error)
@@ -146,14 +146,25 @@ class Jobs:
             work.undo(job)
         except (NeonBranchError, psycopg.Error, OSError):
             log.exception("undoing job %s (%s) failed; the next sweep goes on with it", job.row.id, job.row.kind)
-        with self._core.store.write() as tx:
-            _end_operations(tx, job.row.id, "failed", error)
-            _end_job(tx, job.row.id, "failed")
+        self._end(job.row.id, "failed", "failed", error)
+
+    def _end(self, job_id: str, operations: str, status: str, error: str | None = None) -> None:
+        """Write down how it ended. A disk that is full meanwhile must not leave the project busy: it is tried for a while."""
+        for attempt in range(END_ATTEMPTS):
+            try:
+                with self._core.store.write() as tx:
+                    _end_operations(tx, job_id, operations, error)
+                    _end_job(tx, job_id, status)
+                return
+            except DiskFull:
+                if attempt == END_ATTEMPTS - 1:
+                    raise
+                time.sleep(END_PAUSE)
 
 
 def _reason(exc: Exception) -> str:
     if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk of the data directory is full: nothing was kept of this; free some space, delete branches, or move it"
+        return DiskFull().message
     return str(exc)
 
 

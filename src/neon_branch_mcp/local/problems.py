@@ -16,6 +16,16 @@ class Problem(NeonBranchError):
         self.api_code = api_code
 
 
+class DiskFull(Problem):
+    """There is no room for what was asked; nothing was kept of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            500,
+            "the disk of the data directory is full: nothing was kept of this; free some space, delete branches, or move it",
+        )
+
+
 def not_found(what: str) -> Problem:
     return Problem(404, f"{what} not found")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
+from .problems import DiskFull
 
 FORMAT = 1
 
@@ -336,15 +337,18 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """The one writer: commits at the end of the block, undoes all of it on an exception."""
+        """The one writer: commits at the end of the block, undoes all of it on an exception. Raises DiskFull."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield Transaction(connection)
-            except BaseException:
-                connection.execute("ROLLBACK")
+                connection.execute("COMMIT")
+            except BaseException as exc:
+                if connection.in_transaction:  # some errors have undone it already
+                    connection.execute("ROLLBACK")
+                if isinstance(exc, sqlite3.OperationalError) and exc.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                    raise DiskFull from exc
                 raise
-            connection.execute("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

@@ -44,7 +44,9 @@ class Transfer:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 host = urlsplit(self._source).hostname
-                raise Unreachable(f"pg_dump of the database at {host} failed: {done.stderr.strip()[-800:]}")
+                older = "version mismatch" in done.stderr
+                hint = " Set local.bin_dir to a Postgres that is at least as new as that server." if older else ""
+                raise Unreachable(f"pg_dump of the database at {host} failed: {done.stderr.strip()[-800:]}{hint}")
             return self._restore(dump, uri)
 
     def _restore(self, dump: Path, uri: str) -> list[str]:
