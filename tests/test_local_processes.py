@@ -76,7 +76,7 @@ def test_an_idle_branch_sleeps_without_a_process_and_a_connection_wakes_it(folde
         with psycopg.connect(uri) as conn:
             conn.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
             conn.commit()
-            time.sleep(1.5)
+            time.sleep(1)
             assert cluster.running() is not None, "an open connection keeps it awake"
         wait_for(lambda: cluster.running() is None)
         assert postmasters_below(folder) == []
@@ -153,6 +153,21 @@ def test_a_cluster_that_does_not_start_says_why_in_the_clients_error(folder: Pat
         with pytest.raises(psycopg.OperationalError, match="pg_control"):
             psycopg.connect(uri)
         hidden.rename(control)
+        with psycopg.connect(uri) as conn:
+            conn.execute("SELECT 1")
+
+
+def test_a_data_directory_of_another_postgres_is_told_with_the_way_out(folder: Path) -> None:
+    with opened(folder) as plane:
+        root = root_of(plane)
+        uri, cluster = uri_of(plane, root.id), cluster_of(plane, root.id)
+        cluster.stop()
+        version = cluster.data / "PG_VERSION"
+        rightly = version.read_bytes()
+        version.write_text("13\n", encoding="ascii")
+        with pytest.raises(psycopg.OperationalError, match=r"made by Postgres 13.*set local\.bin_dir to a Postgres 13"):
+            psycopg.connect(uri)
+        version.write_bytes(rightly)
         with psycopg.connect(uri) as conn:
             conn.execute("SELECT 1")
 

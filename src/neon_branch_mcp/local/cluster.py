@@ -18,7 +18,7 @@ from typing import Any, LiteralString
 import psutil
 import psycopg
 
-from ..errors import Unreachable
+from ..errors import ConfigError, Unreachable
 from .binaries import Binaries
 from .locks import locked
 from .places import Places
@@ -95,6 +95,7 @@ class Cluster:
         found = self.running()
         if found is not None and self._wait_ready(None, found.pid):
             return self.running() or found
+        self._check_version()
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             _remove_misleading_pid_file(self.data)
@@ -157,6 +158,16 @@ class Cluster:
                 return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
         except FileNotFoundError:
             return "(no log)"
+
+    def _check_version(self) -> None:
+        """A cluster belongs to one major version for good. Raises ConfigError for another one's."""
+        with contextlib.suppress(FileNotFoundError):
+            made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+            if made_by != str(self.binaries.major):
+                raise ConfigError(
+                    f"Cluster {self.id} was made by Postgres {made_by}, and {self.binaries.folder} ({self.binaries.source}) "
+                    f"holds {self.binaries.version}; set local.bin_dir to a Postgres {made_by}, or name another --data-dir."
+                )
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         if self.log.exists() and self.log.stat().st_size > LOG_KEPT:
