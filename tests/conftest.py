@@ -3,6 +3,8 @@
 A plane that cannot be opened fails the run; nothing is skipped for lack of Postgres.
 """
 
+import atexit
+import functools
 import itertools
 import os
 import shutil
@@ -22,7 +24,11 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from neon_branch_mcp.config import Config, LocalConfig, NeonContext
+from neon_branch_mcp.local.binaries import find_binaries
+from neon_branch_mcp.local.clone import make_template
 from neon_branch_mcp.local.cluster import Cluster
+from neon_branch_mcp.local.files import copy_tree
+from neon_branch_mcp.local.places import open_places, reachable
 from neon_branch_mcp.local.plane import BASE_URL, LocalPlane, open_plane
 from tests.schema_samples import SHOP
 
@@ -57,6 +63,24 @@ def data_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+@functools.cache
+def _template() -> Path:
+    """What initdb makes, made once in this process: it takes longer than all else that opening a new data directory does."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    places = open_places(stack.enter_context(data_folder()))
+    stack.callback(shutil.rmtree, places.sockets)
+    return make_template(places, reachable(find_binaries(local_config(places.data_dir).bin_dir), places.uid))
+
+
+@contextmanager
+def plane_folder() -> Iterator[Path]:
+    """A data directory for a control plane, with the template of its clusters."""
+    with data_folder() as folder:
+        copy_tree(_template(), folder / _template().name, uid=_template().stat().st_uid if os.geteuid() == 0 else None)
+        yield folder
+
+
 def local_config(folder: Path, **settings: Any) -> LocalConfig:
     """Settings of a control plane in this folder, with the Postgres that is to be tested."""
     return LocalConfig(data_dir=folder, bin_dir=Path(BIN_DIR) if BIN_DIR else None, **settings)
@@ -72,7 +96,7 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture(scope="session")
 def plane(portal: BlockingPortal) -> Iterator[LocalPlane]:
     """A control plane with the sample shop on its default branch `main`. Do not change the default branch: others read it."""
-    with data_folder() as folder, ExitStack() as stack:
+    with plane_folder() as folder, ExitStack() as stack:
         # Never put to sleep: what a superuser does over the socket is no connection that counts.
         config = local_config(folder, suspend_after=0)
         opened = stack.enter_context(portal.wrap_async_context_manager(open_plane(config)))

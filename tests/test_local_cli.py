@@ -16,7 +16,7 @@ from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import BIN_DIR, MadeBranch, PlaneApi, data_folder, local_config
+from .conftest import BIN_DIR, MadeBranch, PlaneApi, local_config, plane_folder
 
 Run = Callable[..., Result]
 DUMP = """\
@@ -31,7 +31,7 @@ GRANT SELECT ON kept TO nobody_here;
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with data_folder() as made:
+    with plane_folder() as made:
         yield made
 
 

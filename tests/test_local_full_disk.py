@@ -17,7 +17,7 @@ from neon_branch_mcp.local.problems import DiskFull
 from neon_branch_mcp.local.store import BranchRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import data_folder, local_config
+from .conftest import data_folder, local_config, plane_folder
 
 FULL = "the disk of the data directory is full"
 
@@ -65,7 +65,7 @@ def test_a_copy_that_finds_no_room_leaves_no_branch_port_or_file(monkeypatch: py
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with data_folder() as folder, opened(folder) as plane:
+    with plane_folder() as folder, opened(folder) as plane:
         with monkeypatch.context() as patched:
             patched.setattr(os, "copy_file_range", full, raising=False)
             check_nothing_is_left(plane, create(plane))

@@ -27,7 +27,7 @@ from neon_branch_mcp.local.problems import Problem
 from neon_branch_mcp.local.store import BranchRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import data_folder, local_config
+from .conftest import data_folder, local_config, plane_folder
 
 EMPTY = {"sample": False, "history": 0.0}
 
@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with data_folder() as made:
+    with plane_folder() as made:
         yield made
 
 

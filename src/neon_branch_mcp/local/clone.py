@@ -56,14 +56,25 @@ def make_from_template(cluster: Cluster) -> None:
     places = cluster.places
     prepare_folder(cluster)
     with locked(places.locks / "template"):
-        template = places.root / f"template-{cluster.binaries.version}-{TEMPLATE_VERSION}"
         first = not any(p.name != cluster.id for p in places.clusters.iterdir())
-        if not first and not template.exists():
-            _initdb(places, cluster.binaries, template)
-        if first:
+        if first and not template_of(places, cluster.binaries).exists():
             _initdb(places, cluster.binaries, cluster.data)
-    if not first:
-        copy_tree(template, cluster.data, uid=places.uid)
+            return
+        template = make_template(places, cluster.binaries)
+    copy_tree(template, cluster.data, uid=places.uid)
+
+
+def template_of(places: Places, binaries: Binaries) -> Path:
+    """Where the template of this Postgres is, or will be."""
+    return places.root / f"template-{binaries.version}-{TEMPLATE_VERSION}"
+
+
+def make_template(places: Places, binaries: Binaries) -> Path:
+    """The template, made at first need. The caller holds its lock, or has the data directory to itself."""
+    template = template_of(places, binaries)
+    if not template.exists():
+        _initdb(places, binaries, template)
+    return template
 
 
 def prepare_folder(cluster: Cluster) -> None:
