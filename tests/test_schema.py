@@ -140,6 +140,16 @@ async def test_a_table_asked_for_says_who_refers_to_it(shop: Connection) -> None
     assert "\n customer_id bigint! -> customers on delete cascade\n" in text
 
 
+async def test_full_says_where_a_child_differs_from_its_parent_and_only_there(conn: Connection) -> None:
+    await conn.execute("create table parent (id int not null, b int default 3); create table same () inherits (parent)")
+    await conn.execute("create table other () inherits (parent); alter table other alter b drop default")
+    assert "ALTER" not in (await describe(conn, objects=["same"], detail="full")).text
+    text = (await describe(conn, objects=["other"], detail="full")).text
+    assert [line for line in text.splitlines() if "ALTER" in line] == [
+        "ALTER TABLE ONLY public.other ALTER COLUMN b DROP DEFAULT;"
+    ]
+
+
 async def test_an_empty_database_says_so(conn: Connection) -> None:
     assert "empty: no tables, views, types or functions" in (await describe(conn)).text
 

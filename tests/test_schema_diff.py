@@ -8,7 +8,7 @@ import pytest
 
 from neon_branch_mcp.migrations.diff import diff
 from neon_branch_mcp.postgres.introspect import introspect
-from neon_branch_mcp.postgres.schema import Schema
+from neon_branch_mcp.postgres.schema import Enum, Schema
 
 pytestmark = pytest.mark.anyio
 
@@ -158,6 +158,11 @@ async def test_a_sequence_that_is_unlogged_with_its_table_is_told_with_it(shop: 
     before, changed = await introspect(shop), await after(shop, "alter table notes set unlogged")
     assert [c.summary for c in diff(before, changed).changes] == ["alter table notes: unlogged"]
     assert [c.summary for c in diff(changed, before).changes] == ["alter table notes: logged"]
+
+
+async def test_an_enums_values_keep_their_letter_case() -> None:
+    before, changed = (Schema(enums=(Enum("public", "rating", values),)) for values in (("G",), ("PG", "G")))
+    assert [c.summary for c in diff(before, changed).changes] == ["alter type rating: add value 'PG' before 'G'"]
 
 
 RENAMES: dict[str, list[str]] = {

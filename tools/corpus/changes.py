@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from neon_branch_mcp.migrations.diff_changes import dotted, local, object_name
-from neon_branch_mcp.postgres.ddl_names import qualified, quote, short_type
+from neon_branch_mcp.postgres.ddl_names import literal, qualified, quote, short_type
 from neon_branch_mcp.postgres.schema import Column, Schema, Table
 
 CANDIDATES = 8  # objects to try a change on, for others may depend on the first
@@ -117,9 +117,10 @@ def _drop_function(schema: Schema) -> Iterator[Known]:
 
 def _enum_value(schema: Schema) -> Iterator[Known]:
     for e in schema.enums:
+        place = f" before {literal(e.values[0])}" if e.values else ""
         yield Known(
-            f"alter type {qualified(e.schema, e.name)} add value 'zz' before '{e.values[0]}'",
-            f"alter type {dotted(e.schema, e.name)}: add value 'zz' before ",
+            f"alter type {qualified(e.schema, e.name)} add value 'zz'{place}",
+            f"alter type {dotted(e.schema, e.name)}: add value 'zz'{place}",
         )
 
 

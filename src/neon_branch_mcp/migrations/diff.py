@@ -84,7 +84,7 @@ class _Diff:
             owned = tuple(
                 s for (schema, table, _), s in self._owned.items() if (schema, table) == (obj.schema, obj.name)
             )
-        ddl = "\n".join(object_text(obj, owned)).removesuffix(";")
+        ddl = "\n".join(object_text(obj, owned, self._new_tables)).removesuffix(";")
         return Change("added", name, f"create {name}{_extent(obj)}", (ddl,))
 
     def _changed(self, old: SchemaObject, new: SchemaObject) -> Iterator[Change]:
@@ -229,9 +229,9 @@ def _enum(old: Enum, new: Enum) -> Iterator[Change]:
         for i, value in enumerate(new.values):
             if value not in old.values:
                 last = all(v not in old.values for v in new.values[i:])
-                place = "" if last else f" BEFORE {literal(next(v for v in new.values[i:] if v in old.values))}"
-                ddl = f"ALTER TYPE {full} ADD VALUE {literal(value)}{place}"
-                yield Change("changed", name, f"alter {name}: add value {literal(value)}{place.lower()}", (ddl,))
+                place = "" if last else f" before {literal(next(v for v in new.values[i:] if v in old.values))}"
+                ddl = f"ALTER TYPE {full} ADD VALUE {literal(value)}{place.replace(' before ', ' BEFORE ', 1)}"
+                yield Change("changed", name, f"alter {name}: add value {literal(value)}{place}", (ddl,))
         return
     differing = [(o, n) for o, n in zip(old.values, new.values, strict=False) if o != n]
     if len(old.values) == len(new.values) and all(o not in new.values and n not in old.values for o, n in differing):

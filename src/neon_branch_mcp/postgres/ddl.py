@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from .ddl_names import literal, quote
-from .ddl_objects import attributes, finish, finish_keys, finish_rest, grant_statements, make
+from .ddl_objects import TableLookup, attributes, finish, finish_keys, finish_rest, grant_statements, make
 from .schema import Extension, Namespace, Schema, SchemaObject, Sequence
 
 
@@ -98,13 +98,18 @@ def _sorted(
     return list(done.values())
 
 
-def object_text(obj: SchemaObject, owned: tuple[Sequence, ...] = (), *, owners: bool = False) -> list[str]:
-    """One object's statements as lines, as a person would read them: constraints and defaults inline, what hangs on it after it."""
+def object_text(
+    obj: SchemaObject, owned: tuple[Sequence, ...] = (), lookup: TableLookup | None = None, *, owners: bool = False
+) -> list[str]:
+    """One object's statements as lines, as a person would read them: constraints and defaults inline, what hangs on it after it.
+
+    `lookup` holds the tables that it inherits from.
+    """
     out: list[str] = []
     for sequence in owned:
         out += make(sequence)
     out += make(obj, inline=True)
-    out += finish(obj, inline=True)
+    out += finish(obj, inline=True, lookup=lookup)
     for sequence in owned:
         out += finish(sequence)
         out += attributes(sequence, owners)

@@ -362,6 +362,8 @@ def _inherited(table: Table, only: str, lookup: TableLookup, defaults: bool) -> 
         above = [c for p in parents for c in p.columns if c.name == column.name]
         if defaults and column.default is not None and {c.default for c in above} != {column.default}:
             yield f"{only} ALTER COLUMN {quote(column.name)} SET DEFAULT {column.default}"
+        if defaults and column.default is None and any(c.default is not None for c in above):
+            yield f"{only} ALTER COLUMN {quote(column.name)} DROP DEFAULT"
         if column.not_null and not any(c.not_null for c in above):
             # Without ONLY: children that inherit from this one are there already.
             yield f"{only.replace(' ONLY', '')} ALTER COLUMN {quote(column.name)} SET NOT NULL"

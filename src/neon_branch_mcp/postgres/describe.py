@@ -1,6 +1,7 @@
 """One page of a database's schema, reading only what the page shows: the first page of a huge schema costs little more than its names."""
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -10,9 +11,9 @@ from ..errors import NotFound
 from . import introspect_rows as rows
 from .ddl_names import quote
 from .introspect import LOCK_TIMEOUT
-from .schema import Name, Other
+from .schema import Name, Other, Table
 from .schema_page import Detail, Entry, Page, Position, SchemaText, header, select
-from .schema_parts import Context
+from .schema_parts import Context, inherits
 from .schema_text import BUDGET, entry_of, extension_names, legend, lines_of
 from .snapshot import Snapshot, in_snapshot
 
@@ -92,6 +93,13 @@ async def _names(taken: Snapshot, schemas: Sequence[str] | None) -> list[Entry]:
     ]
 
 
+async def _parents(taken: Snapshot, children: Sequence[int]) -> dict[Name, Table]:
+    """The tables that these inherit from: they may stand on another page."""
+    oids = [oid for (oid,) in await taken.run("parents", only=children)]
+    read = await taken.objects(schemas=None, only=oids, bodies=False, sizes=False, kinds=("table",))
+    return {(t.schema, t.name): t for t in read.tables}
+
+
 async def _lines(
     taken: Snapshot, chunk: Sequence[Entry], others: Mapping[Entry, Other], detail: Detail, told: Set[Name]
 ) -> dict[tuple[str, int, str, str], Sequence[str]]:
@@ -101,6 +109,8 @@ async def _lines(
     oids = [e.oid for e in chunk if e not in others]
     schema = await taken.objects(schemas=None, only=oids, bodies=detail == "full", sizes=True, kinds=kinds)
     context = Context.of(schema, told, signs=True)
+    if detail == "full" and any(inherits(t) for t in schema.tables):
+        context = replace(context, parents=await _parents(taken, oids))
     lines: dict[tuple[str, int, str, str], Sequence[str]] = {
         entry_of(o).key: lines_of(o, detail, context) for o in schema.objects()
     }

@@ -7,7 +7,7 @@ schema repeats most.
 
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .ddl_names import qualified, quote, quote_list, short_type
 from .schema import (
@@ -39,7 +39,8 @@ LEGEND = "-- type!: not null; = x: default x; -> t: references t"
 
 @dataclass(frozen=True)
 class Context:
-    """What one object's text needs to know of others: the sequences that columns own, and which tables the answer tells of anyway.
+    """What one object's text needs to know of others: the sequences that columns own, which tables the answer tells of anyway, and tables
+    that others inherit from.
 
     `signs` says that the reader has the LEGEND.
     """
@@ -47,11 +48,23 @@ class Context:
     owned: Mapping[tuple[str, str, str], Sequence]
     told: Set[Name] = frozenset()
     signs: bool = False
+    parents: Mapping[Name, Table] = field(default_factory=dict)
 
     @classmethod
     def of(cls, schema: Schema, told: Set[Name] = frozenset(), *, signs: bool = False) -> "Context":
         """The context of a schema's objects."""
-        return cls({s.owned_by: s for s in schema.sequences if s.owned_by}, told, signs)
+        parents = {p for t in schema.tables for p in inherits(t)}
+        return cls(
+            {s.owned_by: s for s in schema.sequences if s.owned_by},
+            told,
+            signs,
+            {(t.schema, t.name): t for t in schema.tables if (t.schema, t.name) in parents} if parents else {},
+        )
+
+
+def inherits(table: Table) -> tuple[Name, ...]:
+    """The tables that it inherits columns from; a partition has its own."""
+    return () if table.partition_bound else table.parents
 
 
 WORDS = Context({})

@@ -49,7 +49,7 @@ def _full(obj: SchemaObject, context: Context) -> list[str]:
         return object_text(obj)
     owned = tuple(s for (schema, table, _), s in context.owned.items() if (schema, table) == (obj.schema, obj.name))
     notes = [f"-- {note}" for note in relation_notes(obj)]
-    return [*notes, *object_text(obj, owned)]
+    return [*notes, *object_text(obj, owned, dict(context.parents))]
 
 
 def extension_names(extensions: Sequence[Extension]) -> list[str]:
