@@ -83,6 +83,9 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "real_clients/test_real_clients.py::test_codex_does_the_journey_over_stdio_unasked_but_for_deleting",
         "real_clients/test_real_clients.py::test_codex_does_the_journey_over_http",
         "real_clients/test_real_clients.py::test_claude_code_does_the_journey",
+        "real_clients/test_real_clients.py::test_the_inspector_calls_every_tool",
+        "real_clients/test_interactive.py::test_with_the_guides_configuration_a_session_does_the_journey_and_asks_before_what_is_destructive",
+        "real_clients/test_interactive.py::test_on_a_fresh_machine_the_wheel_init_and_trust_are_all_that_codex_needs",
     ),
     "Over HTTP many callers work at once, and none sees another's projects, branches, rows or sessions.": (
         "test_http_isolation.py::test_many_callers_at_once_each_see_their_own",
