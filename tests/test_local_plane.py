@@ -20,13 +20,15 @@ def test_a_branch_has_the_parents_rows_and_its_own_changes(api: PlaneApi, branch
         assert parent.execute("SELECT count(*) FROM order_items").fetchone() == (30_000,)
 
 
-def test_the_owner_is_no_superuser_and_speaks_tls_with_scram(branch: MadeBranch) -> None:
+def test_the_owner_is_no_superuser_and_speaks_tls_where_the_binaries_can(api: PlaneApi, branch: MadeBranch) -> None:
     with psycopg.connect(branch.uri) as conn:
         found = conn.execute(
             "SELECT rolsuper, rolcreatedb, rolcreaterole, pg_has_role('pg_read_all_data', 'usage'), ssl"
             " FROM pg_roles JOIN pg_stat_ssl ON pid = pg_backend_pid() WHERE rolname = current_user"
         ).fetchone()
-    assert found == (False, True, True, True, True)
+    has_openssl = api.plane.service.core.binaries.has_openssl
+    assert found == (False, True, True, True, has_openssl)
+    assert ("sslmode=require" in branch.uri, "sslmode=disable" in branch.uri) == (has_openssl, not has_openssl)
 
 
 def test_a_reset_brings_the_parents_data_back_on_the_same_connection_string(api: PlaneApi, branch: MadeBranch) -> None:

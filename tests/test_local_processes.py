@@ -84,6 +84,17 @@ def test_an_idle_branch_sleeps_without_a_process_and_a_connection_wakes_it(folde
             assert conn.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
+def test_a_connection_without_encryption_is_seen_to_end_too(folder: Path) -> None:
+    """Both sides then close in order; with TLS the last bytes are never read, and a reset tells."""
+    with opened(folder, suspend_after=0.3) as plane:
+        root = root_of(plane)
+        plain = uri_of(plane, root.id).partition("?")[0] + "?sslmode=disable"
+        for _ in range(3):
+            with psycopg.connect(plain) as conn:
+                conn.execute("SELECT 1")
+        wait_for(lambda: cluster_of(plane, root.id).running() is None)
+
+
 def test_an_expired_branch_is_deleted(folder: Path) -> None:
     with opened(folder) as plane:
         service, project = plane.plane.service, plane.plane.project_id

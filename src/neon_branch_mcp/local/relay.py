@@ -41,6 +41,7 @@ class _Half(asyncio.Protocol):
         self.relay = relay
         self.transport: asyncio.Transport | None = None
         self.peer: _Half | None = None
+        self.ended = False
         self.held = b""
         """What came before there was a peer: some Pythons (3.11.2) begin to read although reading is paused."""
 
@@ -71,9 +72,13 @@ class _Half(asyncio.Protocol):
             half.transport.resume_reading()
 
     def eof_received(self) -> bool:
-        if self.peer is not None and self.peer.transport is not None and self.peer.transport.can_write_eof():
+        """The other side may still have something to say; when both have ended, nobody else would close."""
+        self.ended = True
+        if self.peer is None or self.peer.ended:
+            return False
+        if self.peer.transport is not None and self.peer.transport.can_write_eof():
             self.peer.transport.write_eof()
-        return self.peer is not None
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.peer is not None and self.peer.transport is not None:
