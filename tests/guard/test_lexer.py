@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlglot.dialects.postgres import Postgres
 
 from neon_branch_mcp.guard.lexer import Kind, LexError, fold, names, statements, tokens, truncate
-from neon_branch_mcp.guard.statements import inspect
+from neon_branch_mcp.guard.statements import TreeVerdict, inspect
 from neon_branch_mcp.guard.statements_parse import parse
 from neon_branch_mcp.guard.statements_spelling import TYPE_WORDS
 
@@ -150,3 +150,36 @@ def test_tokens_cover_the_text_in_order_without_overlap(sql: str) -> None:
         if token.kind in (Kind.STRING, Kind.NUMBER, Kind.OPERATOR, Kind.OTHER, Kind.PARAMETER):
             assert sql[token.start : token.end] == token.text
         end = token.end
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 INTO x",
+        "SELECT * FROM t FOR UPDATE",
+        "TABLE t FOR NO KEY UPDATE",
+        "WITH d AS (DELETE FROM t) SELECT 1",
+        "WITH d AS (UPDATE t SET a = 1) SELECT 1",
+        "WITH d AS (SELECT 1) DELETE FROM t",
+        "WITH d AS (SELECT 1) INSERT INTO t VALUES (1)",
+        "WITH d AS (SELECT 1) UPDATE ONLY t SET a = 1",
+    ],
+)
+def test_a_select_that_writes_is_seen_by_its_words_too(sql: str) -> None:
+    """The parser taken away, as if its scanner had lost the place."""
+    found = inspect(sql, "read", lambda text: TreeVerdict())
+    assert found.kind == "other"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 AS into",
+        "SELECT t.into FROM t",
+        "SELECT substring(a FOR 2) FROM t",
+        "SELECT update, delete FROM t",
+        "SELECT f(update, 1)",
+    ],
+)
+def test_words_that_are_only_names_are_none(sql: str) -> None:
+    assert inspect(sql, "read", lambda text: TreeVerdict()).kind == "read"

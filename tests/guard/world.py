@@ -76,6 +76,12 @@ CREATE FUNCTION uses_a_cast() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RE
 CREATE FUNCTION spaced(n int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN trap /* so */ (n); END $$;
 CREATE FUNCTION lying(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trap(4963); END $$;
 CREATE OPERATOR |#| (LEFTARG = int, RIGHTARG = int, FUNCTION = lying);
+CREATE FUNCTION lying_index(a int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN EXECUTE 'SELECT 1'; RETURN 1; END $$;
+CREATE TYPE pair2 AS (a int, b int);
+CREATE FUNCTION same_pair(a pair2, b pair2) RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT trap(4966) > 0 $$;
+CREATE OPERATOR = (LEFTARG = pair2, RIGHTARG = pair2, FUNCTION = same_pair);
+CREATE TABLE pairs2 (p pair2);
+INSERT INTO pairs2 VALUES ((1, 2)::pair2);
 CREATE AGGREGATE lying_agg(int) (SFUNC = lying, STYPE = int, INITCOND = '0');
 CREATE FUNCTION lying_check(v int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trap(4964) > 0; END $$;
 CREATE DOMAIN quietly_trapped AS int CHECK (lying_check(VALUE));
@@ -85,6 +91,9 @@ CREATE FUNCTION takes_a_killing(n killing) RETURNS int LANGUAGE plpgsql STABLE A
 CREATE FUNCTION gives_trapped() RETURNS trapped LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN 5; END $$;
 CREATE TABLE holds_pairs (p trapped_pair, a trapped[]);
 CREATE VIEW shows_pairs AS SELECT p, a FROM holds_pairs;
+CREATE TABLE indexed (v int, p pair2);
+CREATE INDEX ON indexed ((lying_index(1) + v));
+CREATE VIEW shows_indexed AS SELECT v FROM indexed;
 CREATE VIEW trap_behind AS SELECT id, t FROM trap_view;
 CREATE FUNCTION through_another() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN reads_a_view(); END $$;
 CREATE FUNCTION harmless(n int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT n + 1 $$;

@@ -203,7 +203,9 @@ def judge_symbols(
     for symbol in sorted(catalogue.operators.intersection(operators)):
         return Harm("operator", f"uses the operator {symbol}, which in this database calls a VOLATILE function")
     for name in sorted(catalogue.types.intersection(names) | catalogue.checked.intersection(casts)):
-        return Harm("type", f"uses {name}: a check or a cast of that type calls a VOLATILE function in this database")
+        return Harm(
+            "type", f"uses {name}: a check, a cast or an index of it calls a function with effects in this database"
+        )
     for name in sorted(catalogue.foreign.intersection(names)):
         return Harm("foreign", f"reads {name}, whose rows come from another server, outside this transaction")
     return None

@@ -75,20 +75,20 @@ def find_hidden(bodies: Sequence[Body], behind: Iterable[Behind], volatile: Mapp
                 functions[body.name] = f"{body.signature} is not VOLATILE by label, but its body {flaw}"
                 grown = True
         for link in waiting:
-            known = bad["relation" if link.kind == "view" else link.kind]
-            if link.name not in known and _leads_on(link, functions, bad["relation"]):
+            if link.kind == "view":
+                for known in (bad["relation"], bad["type"]):
+                    if link.function in known and link.name not in known:
+                        known.add(link.name)
+                        grown = True
+                continue
+            known = bad[link.kind]
+            if link.name not in known and (link.function in functions or has_effects(link.function, link.volatile)):
                 known.add(link.name)
                 grown = True
                 if link.kind in ("aggregate", "function"):
                     made = "is made of" if link.kind == "aggregate" else "takes or gives a type whose check calls"
                     functions.setdefault(link.name, f"it {made} {link.function}, which has effects")
     return Hidden(functions, frozenset(bad["operator"]), frozenset(bad["type"]), frozenset(bad["checked"]))
-
-
-def _leads_on(link: Behind, functions: Mapping[str, str], relations: set[str]) -> bool:
-    if link.kind == "view":
-        return link.function in relations
-    return link.function in functions or has_effects(link.function, link.volatile)
 
 
 def _flaw(text: _Text, functions: Mapping[str, str], bad: Mapping[str, set[str]], volatile: Mapping[str, str]) -> str:

@@ -211,7 +211,8 @@ class Names:
     """What stands in a text, by its place there. `calls`: before a parenthesis, functions and some keywords and types that look the same.
 
     `casts` may be types: after `::`, `AS` or `RETURNING`, with what follows their dots; before a string (`date '…'`); and after a name
-    that begins an item of a list (`AS t(a int, b date)`, `COLUMNS a int`).
+    that begins an item of a list (`AS t(a int, b date)`, `COLUMNS a int`). `operators` holds `=` also where it is only meant
+    (`CASE x WHEN`).
     """
 
     calls: frozenset[str]
@@ -220,6 +221,10 @@ class Names:
     words: frozenset[str]
 
 
+# These compare without an operator's symbol, in a plan's text too.
+_COMPARES = frozenset(
+    {"case", "nullif", "distinct", "in", "any", "using", "natural", "between", "group", "union", "except", "intersect"}
+)
 _BEFORE_TYPE = frozenset({":", "as", "returning"})
 _BEFORE_ITEM = frozenset({"(", ",", "columns"})
 
@@ -255,4 +260,6 @@ def names(found: Sequence[Token]) -> Names:
             operators.add(text)
         typed = before_text in _BEFORE_TYPE or (typed and "." in (text, before_text))
         older_text, before_text, after_name = before_text, text if kind is _OTHER else "", False
+    if not words.isdisjoint(_COMPARES):
+        operators.add("=")
     return Names(frozenset(calls), frozenset(casts), frozenset(operators), frozenset(words))

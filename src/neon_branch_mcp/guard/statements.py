@@ -184,9 +184,37 @@ def _read(sql: str, part: Sequence[Token], parse: Parse | None) -> tuple[Stateme
         verdict = again if again.parsed else verdict
     offset = None if verdict.offset is None else verdict.offset + start
     verdict = TreeVerdict(verdict.reason, verdict.rule, verdict.parsed, offset)
+    if (not verdict.reason or not verdict.parsed) and (seen := _seen_to_write(part)) is not None:
+        return "other", seen
     if not verdict.parsed:
         return "unparsed", verdict
     return ("other" if verdict.reason else "read"), verdict
+
+
+def _seen_to_write(part: Sequence[Token]) -> TreeVerdict | None:
+    """What makes a SELECT write, by words alone: in Postgres' grammar none of it is spelled otherwise.
+
+    Stands beside the parser, whose own scanner may end a string or a comment elsewhere than Postgres does.
+    """
+    before: Token | None = None
+    for token, after in zip(part, (*part[1:], None), strict=True):
+        if token.is_word("into") and not (before and (before.is_char(".") or before.is_word("as"))):
+            return TreeVerdict("SELECT … INTO creates a table", "creates", offset=token.start)
+        if token.is_word("for") and after is not None and after.is_word("update", "share", "no", "key"):
+            return TreeVerdict("FOR UPDATE or FOR SHARE locks rows", offset=token.start)
+        opens = before is not None and before.kind is Kind.OTHER and before.text in "()" and token.is_word(*DML_STARTS)
+        if (
+            opens
+            and after is not None
+            and (token.text == "update" or after.is_word("into", "from"))
+            and after.kind in _NAMED
+        ):
+            return TreeVerdict(f"it contains a statement that writes ({token.text.upper()})", offset=token.start)
+        before = token
+    return None
+
+
+_NAMED = frozenset({Kind.WORD, Kind.QUOTED})
 
 
 def _too_deep(part: Sequence[Token]) -> TreeVerdict | None:

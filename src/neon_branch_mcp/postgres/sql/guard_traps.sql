@@ -18,7 +18,11 @@ WITH RECURSIVE function_of AS (
                                          WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid AND a.atttypid = x.oid)
 ), behind AS (
     SELECT 'operator' AS kind, o.oprname::text AS name, o.oprcode::pg_catalog.oid AS function
-    FROM pg_catalog.pg_operator o WHERE o.oid >= 16384
+    FROM pg_catalog.pg_operator o
+    WHERE o.oid >= 16384
+      -- A symbol that everybody uses, for types of the user's own: those types are the sign, not the symbol.
+      AND (GREATEST(o.oprleft, o.oprright) < 16384
+           OR NOT EXISTS (SELECT FROM pg_catalog.pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname))
     UNION
     SELECT 'aggregate', p.proname::text, f.oid
     FROM pg_catalog.pg_aggregate a
@@ -43,12 +47,16 @@ WITH RECURSIVE function_of AS (
     WHERE t.deep AND r.relkind <> 'c'
     UNION
     -- Both the type and the tables that have a column of it: a cast of a column need not name its type, and EXPLAIN does not show it.
-    -- The same for the functions that sort and hash values of a type.
+    -- The same for the functions that sort, hash and compare values of a type.
     SELECT 'type', x.name, c.function
     FROM (
         SELECT c.castfunc AS function, t.oid AS type, t.typname, t.typarray
         FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget) AND t.oid >= 16384
         WHERE c.oid >= 16384
+        UNION
+        SELECT o.oprcode, t.oid, t.typname, t.typarray
+        FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_type t ON t.oid IN (o.oprleft, o.oprright) AND t.oid >= 16384
+        WHERE o.oid >= 16384
         UNION
         SELECT s.amproc, t.oid, t.typname, t.typarray
         FROM pg_catalog.pg_amproc s JOIN pg_catalog.pg_type t ON t.oid = s.amproclefttype AND t.oid >= 16384
@@ -60,6 +68,17 @@ WITH RECURSIVE function_of AS (
         SELECT r.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
         WHERE a.atttypid IN (c.type, c.typarray) AND r.relkind <> 'c'
     ) AS x
+    UNION
+    -- Planning a statement computes what is constant in a table's indexes and checks.
+    SELECT 'type', c.relname::text, m[1]::pg_catalog.oid
+    FROM (
+        SELECT indrelid AS relation, pg_catalog.concat(indexprs::text, indpred::text) AS expressions
+        FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+        UNION ALL
+        SELECT conrelid, conbin::text FROM pg_catalog.pg_constraint WHERE conrelid <> 0 AND conbin IS NOT NULL
+    ) e
+    JOIN pg_catalog.pg_class c ON c.oid = e.relation AND c.oid >= 16384,
+         pg_catalog.regexp_matches(e.expressions, ':(?:funcid|opfuncid) (\d+)', 'g') AS m
     UNION
     SELECT 'relation', c.relname::text, m[1]::pg_catalog.oid
     FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class,
