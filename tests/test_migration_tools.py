@@ -140,7 +140,9 @@ def test_the_report_is_text_or_one_page_that_loads_nothing(client: RawClient, br
     assert command(folder, "report", branch, "--html", str(page)).returncode == 0
     html = page.read_text()
     assert "<svg" in html
-    assert "AccessExclusive" in html
+    assert "AccessExclusive: blocks reads and writes" in html
+    assert "· 1 statement," in html
+    assert "<code>ALTER TABLE users ADD COLUMN nick text</code>" in html
     assert not any(word in html for word in ("<script", "http://", "https://", " src=", "@import"))
     missing = command(folder, "report", branch, "--name", "nothing")
     assert missing.returncode == 1

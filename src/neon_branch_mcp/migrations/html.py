@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from .ledger import LedgerEntry
+from .trace import STRENGTH
 
 WIDTH, LEFT, ROW = 900, 190, 22
 COLOURS = {
@@ -14,6 +15,7 @@ COLOURS = {
     "Share": "#f1c40f",
     "ShareUpdateExclusive": "#7fb3d5",
 }
+BLOCKS = {mode.removesuffix("Lock"): blocked for mode, (_, blocked) in STRENGTH.items()}
 VERDICTS = {"ok": "#1e8449", "ok_with_warnings": "#b7950b", "destructive": "#c0392b", "failed": "#6c3483"}
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
@@ -25,6 +27,8 @@ article { border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.3r
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.steps td { border: 0; padding: .05rem .6rem .05rem 0; } .steps td:first-child { width: 2em; }
+summary { cursor: pointer; margin-top: .8rem; }
 pre { background: var(--soft); padding: .7rem; border-radius: 6px; overflow-x: auto; font-size: .85rem; }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: currentColor; }
 .key span { display: inline-block; margin-right: 1rem; font-size: .85rem; } .key i { display: inline-block; width: .8em; height: .8em;
@@ -50,10 +54,11 @@ def _article(entry: LedgerEntry) -> str:
     parts = [
         f'<div class="head"><h2>{escape(entry.name)}</h2>',
         f'<span class="verdict" style="background:{VERDICTS.get(verdict, "#555")}">{escape(verdict.replace("_", " "))}</span>',
-        f'<span class="soft">{escape(when)} by {escape(entry.applied_by or "unknown")} · {report.get("statements", "?")} statements, '
+        f'<span class="soft">{escape(when)} by {escape(entry.applied_by or "unknown")} · {_statements(report)}, '
         f"{escape(str(report.get('grouping', '')))} · {float(report.get('seconds', 0)):.2f} s{state}</span></div>",
         _losses(report.get("data_loss") or []),
         _timeline(report.get("timeline") or {}),
+        _numbered(report.get("timeline") or {}),
         _list("Rewritten", (_rewrite(r) for r in report.get("rewrites") or [])),
         _list(
             "Read in full",
@@ -66,6 +71,22 @@ def _article(entry: LedgerEntry) -> str:
     return f"<article>{''.join(parts)}</article>"
 
 
+def _statements(report: Mapping[str, Any]) -> str:
+    count = report.get("statements", "?")
+    return f"{count} statement{'' if count == 1 else 's'}"
+
+
+def _numbered(timeline: Mapping[str, Any]) -> str:
+    """What the numbers in the picture and in [ ] stand for."""
+    rows = "".join(
+        f'<tr><td class="n">{"" if s.get("deferred") else s["statement"]}</td><td><code>{escape(s["summary"])}</code></td>'
+        f'<td class="n">{s["ms"]:,.1f} ms</td></tr>'
+        for s in timeline.get("steps") or []
+        if not s.get("deferred") or s["ms"] >= 1
+    )
+    return f'<details open><summary>Statements</summary><table class="steps">{rows}</table></details>' if rows else ""
+
+
 def _losses(losses: Sequence[Mapping[str, Any]]) -> str:
     if not losses:
         return "<h3>Data loss</h3><p>none</p>"
@@ -75,7 +96,8 @@ def _losses(losses: Sequence[Mapping[str, Any]]) -> str:
         for x in losses
     )
     head = '<tr><th>what</th><th>where</th><th class="n">rows or values</th><th></th><th class="n">statement</th></tr>'
-    return f"<h3>Data loss</h3><table>{head}{rows}</table>"
+    then = '<p class="soft">verify_migration shows whether the values live on elsewhere on the branch.</p>'
+    return f"<h3>Data loss</h3><table>{head}{rows}</table>{then}"
 
 
 def _count(loss: Mapping[str, Any]) -> str:
@@ -115,7 +137,7 @@ def _timeline(timeline: Mapping[str, Any]) -> str:
     bars += [_lock(lock, lanes.index(lock["relation"]) + 1, scale) for lock in locks]
     labels = [_label(i, name) for i, name in enumerate(["statements", *lanes])]
     key = "".join(
-        f'<span><i style="background:{colour}"></i>{mode}</span>'
+        f'<span><i style="background:{colour}"></i>{mode}: blocks {BLOCKS[mode]}</span>'
         for mode, colour in COLOURS.items()
         if any(k["mode"] == mode for k in locks)
     )
@@ -149,9 +171,12 @@ def _time(ms: float) -> str:
 def _step(step: Mapping[str, Any], scale: float) -> str:
     x, width = LEFT + step["from_ms"] * scale, max(1.5, step["ms"] * scale)
     number = (
-        f'<text x="{x + width / 2:.1f}" y="15" text-anchor="middle">{step["statement"]}</text>' if width >= 14 else ""
+        f'<text x="{x + width / 2:.1f}" y="15" text-anchor="middle">{step["statement"]}</text>'
+        if width >= 14 and not step.get("deferred")
+        else ""
     )
-    title = escape(f"{step['statement']}. {step['summary']} ({step['ms']:.1f} ms)")
+    number_of = "" if step.get("deferred") else f"{step['statement']}. "
+    title = escape(f"{number_of}{step['summary']} ({step['ms']:.1f} ms)")
     return (
         f'<g><title>{title}</title><rect x="{x:.1f}" y="3" width="{width:.1f}" height="{ROW - 6}" rx="2" '
         f'fill="#5dade2" fill-opacity=".55" stroke="#2e86c1" stroke-width=".6"/>{number}</g>'

@@ -123,8 +123,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """A statement that has run: when, in milliseconds of the script's own time, and how long."""
+    """A statement that has run: when, in milliseconds of the script's own time, and how long. `deferred` is what it left to the end."""
 
     statement: PlannedStatement
     at: float
     ms: float
+    deferred: bool = False

@@ -121,7 +121,7 @@ class Run:
         started = time.perf_counter()
         await self._send(final, "SET CONSTRAINTS ALL IMMEDIATE")
         with stopping_at(final):
-            await self.tracer.after(final, started, always=True)
+            await self.tracer.after(final, started, deferred=True)
             if "REFERENCES" in self.request.plan.sql.upper():
                 await self.tracer.before_commit()
 

@@ -148,9 +148,9 @@ class Tracer:
             self._question = query("trace").replace("{newest}", str(int(found[0][0])))
         self._counters = {oid: (r, i, u, d) for _, oid, r, i, u, d in found if oid is not None}
 
-    def step(self, statement: PlannedStatement, started: float) -> Step:
+    def step(self, statement: PlannedStatement, started: float, *, deferred: bool = False) -> Step:
         """A statement that was sent at `started` (perf_counter) has ended now; the clock goes on by what it took."""
-        step = Step(statement, self.clock, (time.perf_counter() - started) * 1000)
+        step = Step(statement, self.clock, (time.perf_counter() - started) * 1000, deferred)
         self.clock += step.ms
         self.times.append(step)
         return step
@@ -161,12 +161,12 @@ class Tracer:
             await self._judge.refresh((self._before[oid], seen) for oid, seen in self._seen.items())
             await self._leave_out_own_reading()
 
-    async def after(self, statement: PlannedStatement, started: float, *, always: bool = False) -> None:
-        """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction."""
-        step = self.step(statement, started)
+    async def after(self, statement: PlannedStatement, started: float, *, deferred: bool = False) -> None:
+        """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction; `deferred`: at its end."""
+        step = self.step(statement, started, deferred=deferred)
         if statement.kind == "savepoint":
             self.save(statement.tokens()[1].name)
-        if not always and not self.meets_old(statement):
+        if not deferred and not self.meets_old(statement):
             return
         if statement.kind == "rollback":
             await self.back_to(statement.tokens()[-1].name)
@@ -293,7 +293,8 @@ class Tracer:
         steps = [
             {
                 "statement": s.statement.index,
-                "summary": s.statement.summary,
+                "summary": "deferred constraints and triggers" if s.deferred else s.statement.summary,
+                "deferred": s.deferred,
                 "from_ms": round(s.at, 1),
                 "ms": round(s.ms, 1),
             }
