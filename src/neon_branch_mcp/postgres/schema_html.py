@@ -16,10 +16,12 @@ body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color: var(--ink); backg
 header { padding: 1.2rem 2rem .4rem } h1 { font-size: 1.35rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 header p, .pale { color: var(--pale); margin: .2rem 0 }
 main { padding: 0 2rem 3rem }
+nav { position: sticky; top: 0; z-index: 1; padding: .4rem 2rem; background: var(--back) } pre { scroll-margin-top: 3.5rem }
 #picture { border: 1px solid var(--line); border-radius: 6px; background: #fff; height: min(72vh, 900px); overflow: hidden; cursor: grab }
 #picture:active { cursor: grabbing }
 #picture > div { transform-origin: 0 0; width: max-content }
-#picture svg { display: block } #picture .node { cursor: pointer }
+#picture svg { display: block } #picture .node { cursor: pointer; transition: opacity .15s }
+#picture.seeking .node { opacity: .25 } #picture.seeking .node.hit { opacity: 1; filter: drop-shadow(0 0 5px #2f7dd1) }
 .keys { float: right } button { font: inherit; padding: .1rem .6rem }
 input { font: inherit; padding: .3rem .6rem; width: 18rem; border: 1px solid var(--line); border-radius: 4px }
 input { background: var(--box); color: inherit }
@@ -29,14 +31,16 @@ pre:target, pre.found { border-color: #2f7dd1; box-shadow: 0 0 0 1px #2f7dd1 }
 """
 
 SCRIPT = """
+const READABLE = 0.6;  // below that the columns' names cannot be read: begin at the corner, and fit only when asked to
 const frame = document.getElementById("picture"), inner = frame?.firstElementChild;
+let seek = () => {};
 if (frame) {
   let scale = 1, x = 0, y = 0, from = null, moved = false;
   const show = () => { inner.style.transform = `translate(${x}px, ${y}px) scale(${scale})`; };
-  const fit = () => {
-    scale = Math.min(1.2, (frame.clientWidth - 16) / inner.offsetWidth, (frame.clientHeight - 16) / inner.offsetHeight);
-    x = Math.max(8, (frame.clientWidth - inner.offsetWidth * scale) / 2); y = 8; show();
-  };
+  const whole = () => Math.min(1.2, (frame.clientWidth - 16) / inner.offsetWidth, (frame.clientHeight - 16) / inner.offsetHeight);
+  const at = (wanted) => { scale = wanted; x = Math.max(8, (frame.clientWidth - inner.offsetWidth * scale) / 2); y = 8; show(); };
+  const fit = () => at(whole());
+  const begin = () => at(Math.max(whole(), READABLE));
   const zoom = (factor, cx, cy) => { x = cx - (cx - x) * factor; y = cy - (cy - y) * factor; scale *= factor; show(); };
   frame.addEventListener("wheel", (e) => {
     e.preventDefault();
@@ -52,10 +56,23 @@ if (frame) {
   });
   for (const [id, act] of [["fit", fit], ["in", () => zoom(1.3, frame.clientWidth / 2, frame.clientHeight / 2)],
     ["out", () => zoom(1 / 1.3, frame.clientWidth / 2, frame.clientHeight / 2)]]) document.getElementById(id).onclick = act;
-  addEventListener("resize", fit); fit();
+  addEventListener("resize", begin); begin();
+  seek = (wanted) => {
+    const hits = [...frame.querySelectorAll(".node")].filter((node) => {
+      const hit = wanted && node.id.toLowerCase().replace(/^table-/, "").includes(wanted);
+      node.classList.toggle("hit", Boolean(hit));
+      return hit;
+    });
+    frame.classList.toggle("seeking", hits.length > 0);
+    if (!hits.length) return;
+    if (scale < READABLE) at(READABLE);
+    const box = hits[0].getBoundingClientRect(), r = frame.getBoundingClientRect();
+    x += r.left + r.width / 2 - box.left - box.width / 2; y += r.top + r.height / 2 - box.top - box.height / 2; show();
+  };
 }
 document.getElementById("find").addEventListener("input", (e) => {
   const wanted = e.target.value.toLowerCase();
+  seek(wanted);
   for (const pre of document.querySelectorAll("pre")) pre.hidden = !pre.textContent.toLowerCase().includes(wanted);
 });
 """
@@ -83,9 +100,9 @@ def page(schema: Schema, *, title: str, graphviz: bool = True) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
-        f"<header><h1>{escape(title)}</h1><p>{escape(' · '.join(facts))}</p></header><main>{figure}"
-        f'<h2>Objects</h2><input id="find" type="search" placeholder="Find a table, column, type …" aria-label="Find">'
-        f"{_objects(schema)}</main><script>{SCRIPT}</script></html>"
+        f"<header><h1>{escape(title)}</h1><p>{escape(' · '.join(facts))}</p></header>"
+        f'<nav><input id="find" type="search" placeholder="Find a table, column, type …" aria-label="Find"></nav><main>{figure}'
+        f"<h2>Objects</h2>{_objects(schema)}</main><script>{SCRIPT}</script></html>"
     )
 
 
