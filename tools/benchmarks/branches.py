@@ -4,6 +4,7 @@ Measured under pgbench's load on the parent, from the call of the control plane 
 """
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -102,14 +103,19 @@ def bench(size: Size | None, *, spares: bool = False) -> Iterator[Bench]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def filled(made: Bench, size: Size) -> tuple[str, str]:
+    """Makes the tables; the program that works on them, and where."""
+    pgbench, uri = made.opened.plane.service.core.binaries.tool("pgbench"), made.uri(made.root.id)
+    command = [pgbench, "-i", "-q", "-s", str(size.scale), uri]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    made.cluster(made.root.id).execute("CHECKPOINT")
+    return pgbench, uri
+
+
 @contextmanager
 def loaded(made: Bench, size: Size) -> Iterator[None]:
     """The tables, and writers on them."""
-    pgbench = made.opened.plane.service.core.binaries.tool("pgbench")
-    uri = made.uri(made.root.id)
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([pgbench, "-i", "-q", "-s", str(size.scale), uri], **quiet)  # type: ignore[call-overload]
-    made.cluster(made.root.id).execute("CHECKPOINT")
+    pgbench, uri = filled(made, size)
     writers = subprocess.Popen(
         [pgbench, "-n", *size.load, "-T", "3600", uri], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -147,17 +153,14 @@ def copied_and_started(made: Bench) -> tuple[Sample, Callable[[], None]]:
 
 
 def clone(size: Size, rounds: int) -> list[Figure]:
-    """create_branch of a running parent under load to SQL answering there, and what it takes of the disk."""
+    """create_branch of a running parent under load to SQL answering there."""
     with bench(size) as made:
-        sizes: list[float] = []
 
         def ours() -> float:
-            before = shutil.disk_usage(made.opened.plane.data_dir).used
             begin = time.perf_counter()
             branch = made.create()
             made.answers(branch)
             took = time.perf_counter() - begin
-            sizes.append((shutil.disk_usage(made.opened.plane.data_dir).used - before) / 1e6)
             made.delete(branch)
             return took
 
@@ -165,10 +168,30 @@ def clone(size: Size, rounds: int) -> list[Figure]:
         name = "cp -a + pg_ctl start"
         try:
             group = f"create_branch, {size.label} under load"
-            found = in_turn(group, {name: baseline, "ours": ours}, rounds=rounds, baseline=name)
+            return in_turn(group, {name: baseline, "ours": ours}, rounds=rounds, baseline=name)
         finally:
             end()
-        return [*found, *figures(f"disk taken by it, {size.label}", {"ours": sizes}, unit="MB")]
+
+
+def disk(size: Size, rounds: int) -> list[Figure]:
+    """What a new branch takes of the disk. Without load: with it, most of what changes is the parent's."""
+    with bench(None) as made:
+        filled(made, size)
+        folder = made.opened.plane.data_dir
+
+        def used() -> float:
+            os.sync()
+            return shutil.disk_usage(folder).used / 1e6
+
+        def once() -> float:
+            before = used()
+            branch = made.create()
+            made.answers(branch)
+            taken = used() - before
+            made.delete(branch)
+            return taken
+
+        return in_turn(f"disk taken by a branch, {size.label}", {"ours": once}, rounds=rounds, unit="MB")
 
 
 def spare(size: Size, rounds: int) -> list[Figure]:
@@ -265,5 +288,5 @@ def _megabytes(cluster: Cluster) -> float:
 def branches(quick: bool) -> list[Figure]:
     """All of it; quickly without the large parent."""
     rounds = 3 if quick else 7
-    found = [*clone(SMALL, rounds), *reset(SMALL, rounds), *idle(rounds)]
+    found = [*clone(SMALL, rounds), *disk(SMALL, rounds), *reset(SMALL, rounds), *idle(rounds)]
     return found if quick else [*found, *clone(BIG, rounds), *spare(BIG, rounds)]
