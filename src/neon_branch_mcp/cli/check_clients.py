@@ -74,7 +74,7 @@ def _file_findings(kind: ClientKind, path: Path, folder: Path) -> Iterator[Findi
             yield Finding("note", title, f"{path} names the official server; nothing of it is guarded here.")
         elif isinstance(url, str) and name.startswith("neon"):
             yield _reached(title, path, url, _headers(entry))
-        elif is_ours(entry):
+        elif is_ours(entry) or (name.startswith("neon") and _program(kind, entry) is None):
             yield _started(title, path, kind, entry, folder)
 
 
@@ -117,7 +117,7 @@ def _reached(title: str, path: Path, url: str, headers: dict[str, str]) -> Findi
 def _started(title: str, path: Path, kind: ClientKind, entry: Mapping[str, Any], folder: Path) -> Finding:
     command = [str(entry.get("command")), *map(str, entry.get("args") or [])]
     env = environment(kind, entry)
-    if shutil.which(command[0], path=env.get("PATH")) is None:
+    if _program(kind, entry) is None:
         return Finding(
             "bad",
             title,
@@ -131,6 +131,11 @@ def _started(title: str, path: Path, kind: ClientKind, entry: Mapping[str, Any],
     if asks and "API key" in reason:
         return Finding("ok", title, f"{path}: the client asks for the key when it starts the server.")
     return Finding("bad", title, f"{path}: does not start: {reason}", f"Try it: {' '.join(command)}")
+
+
+def _program(kind: ClientKind, entry: Mapping[str, Any]) -> str | None:
+    """The program that an entry starts, if it is there."""
+    return shutil.which(str(entry.get("command")), path=environment(kind, entry).get("PATH"))
 
 
 def environment(kind: ClientKind, entry: Mapping[str, Any]) -> dict[str, str]:
@@ -164,8 +169,13 @@ def refusal_to_start(command: list[str], env: Mapping[str, str], folder: Path) -
         if answer:
             return None
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip()
-        return said.splitlines()[-1] if said else f"no answer within {START_SECONDS} s."
+        return _last_words(errors.read().decode(errors="replace")) or f"no answer within {START_SECONDS} s."
+
+
+def _last_words(said: str) -> str:
+    """The last line that says something, out of its frame."""
+    lines = [line.strip(" │╭╮╰╯─") for line in said.splitlines()]
+    return next((line for line in reversed(lines) if line), "")
 
 
 def _greet(server: "subprocess.Popen[bytes]") -> bool:

@@ -90,15 +90,17 @@ class Player:
                 Group(*body), title=f"{self.steps}. {title}", subtitle=mark, title_align="left", subtitle_align="right"
             )
         )
-        self._draw(title, _call_line(tool, arguments), text, structured)
+        self._draw(title, _call_line(tool, arguments), arguments.get("sql", ""), text, structured)
         if result.is_error != fails:
             raise DemoFailed(f"step {self.steps} ({tool}) should have {'failed' if fails else 'worked'}: {text}")
         return structured
 
-    def _draw(self, title: str, call: Text, text: str, structured: Any) -> None:
+    def _draw(self, title: str, call: Text, sql: str, text: str, structured: Any) -> None:
         """The step in short, for the picture."""
         self.picture.print(Text(f"{self.steps}. {title}", "bold"))
         self.picture.print(Text("   ").append_text(call), no_wrap=True, overflow="ellipsis")
+        if sql:
+            self.picture.print(Text(f"   {sql.split(chr(10))[0]}", "cyan"), no_wrap=True, overflow="ellipsis")
         lines = _short(text, structured)
         style = "yellow" if structured is None else "green"
         for line in lines[:PICTURE_LINES]:
