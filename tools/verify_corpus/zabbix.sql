@@ -80,5 +80,5 @@ DELETE FROM functions a USING functions b WHERE a.functionid > b.functionid
 DELETE FROM functions WHERE functionid = (SELECT max(functionid) FROM functions);
 
 -- == two_values_exchanged_between_rows: losing
-UPDATE hosts h SET name = o.nameFROM (SELECT min(hostid) AS a, max(hostid) AS b FROM hosts WHERE name <> '') x, hosts o
+UPDATE hosts h SET name = o.name FROM (SELECT min(hostid) AS a, max(hostid) AS b FROM hosts WHERE name <> '') x, hosts o
     WHERE h.hostid IN (x.a, x.b) AND o.hostid = CASE h.hostid WHEN x.a THEN x.b ELSE x.a END;
