@@ -108,11 +108,16 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_migration_apply.py::test_changes_and_ledger_are_there_together",
         "test_migration_apply.py::test_an_error_says_where_and_why_and_leaves_nothing",
         "test_migration_apply.py::test_after_a_committed_part_the_error_says_exactly_what_remains",
+        "test_migration_apply.py::test_a_lost_answer_to_commit_is_unknown_and_a_second_call_settles_it",
+        "test_migration_apply.py::test_a_server_that_restarts_in_the_middle_loses_nothing",
+        "test_migration_apply.py::test_a_full_disk_is_told_and_nothing_is_applied",
     ),
     "The report tells every lock, rewrite, scan and loss of a migration, and invents none.": (
         "test_migration_evidence.py::test_each_row_of_the_table_is_measured",
         "test_migration_losses.py::test_a_loss_is_reported_with_its_rows",
         "test_migration_losses.py::test_no_loss_is_invented",
+        "test_migration_losses_hidden.py::test_a_hidden_loss_is_reported_with_its_rows",
+        "test_migration_losses_hidden.py::test_no_loss_is_invented_where_it_only_looks_like_one",
     ),
     "verify_migration finds a planted loss of one character or one duplicate, and calls nothing lost that is preserved.": (
         "test_verify_migrations.py::test_verdict",
