@@ -7,7 +7,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_journey.py::test_an_attack_on_the_default_branch_is_refused_and_the_table_is_whole",
         "test_journey.py::test_the_default_branch_is_never_deleted_reset_or_handed_out",
         "guard/test_attacks.py::test_no_attack_leaves_anything_or_gets_an_answer",
+        "guard/test_tools.py::test_no_attack_through_any_tool_leaves_anything_or_gets_an_answer",
+        "guard/test_tools.py::test_no_other_parameter_is_a_way_in",
         "guard/test_attacks.py::test_without_one_layer_the_others_let_no_table_change",
+        "guard/test_attacks.py::test_one_layer_alone_lets_no_table_change",
         "guard/test_property.py::test_never_allowed_and_changed",
     ),
     "Honest reads run on a read-only branch: of 500 queries as DBAs and analysts write them, at most 1 % are refused.": (
@@ -19,6 +22,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "What would reach beyond a branch (dblink, foreign servers, subscriptions, another endpoint) is refused there.": (
         "guard/test_policy.py::test_what_reaches_beyond_a_branch_is_refused_unless_the_operator_allows_it",
+        "guard/test_beyond.py::test_nothing_that_was_assembled_reaches_another_server",
+        "guard/test_beyond.py::test_where_a_function_reaches_at_once_nothing_is_assembled",
     ),
     "The journey works over stdio, in both eras of the protocol, and every record is there at its end.": (
         "test_journey.py::test_the_journey_ends_with_every_address_moved_and_the_default_branch_unchanged",
