@@ -21,8 +21,8 @@ ALTER TABLE items DROP units;
 -- == preprocessing_partitioned: keeping
 ALTER TABLE item_preproc RENAME TO plain;
 CREATE TABLE item_preproc (LIKE plain INCLUDING DEFAULTS, PRIMARY KEY (item_preprocid)) PARTITION BY HASH (item_preprocid);
-CREATE TABLE item_preproc_0 PARTITION OF item_preproc FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-CREATE TABLE item_preproc_1 PARTITION OF item_preproc FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE item_preproc_even PARTITION OF item_preproc FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE item_preproc_odd PARTITION OF item_preproc FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO item_preproc SELECT * FROM plain;
 DROP TABLE plain;
 
