@@ -47,7 +47,7 @@ def serve(
         return
     if not loaded.local.enabled and loaded.api_key() is None:
         raise ConfigError(NO_KEY)
-    anyio.run(_serve_stdio, loaded, context.obj)
+    anyio.run(_serve_stdio, loaded, context.obj, backend_options=_loop())
 
 
 async def _serve_stdio(config: Config, handover: Handover | None) -> None:
@@ -64,5 +64,9 @@ def _serve_http(config: Config, address: str) -> None:
     def announce(url: str) -> None:
         stderr.print(Text(f"Serving MCP at {url} (auth: {config.http.auth})"), soft_wrap=True)
 
-    uvloop = importlib.util.find_spec("uvloop") is not None
-    anyio.run(serve_http, config, address, announce, backend_options={"use_uvloop": uvloop})
+    anyio.run(serve_http, config, address, announce, backend_options=_loop())
+
+
+def _loop() -> dict[str, bool]:
+    """The faster event loop, where it is installed."""
+    return {"use_uvloop": importlib.util.find_spec("uvloop") is not None}

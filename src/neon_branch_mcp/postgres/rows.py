@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any
 
 Json = Any
@@ -243,4 +244,15 @@ class RowSink:
 
 
 def _size(row: list[Json]) -> int:
-    return len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) + 1
+    """Bytes of the row as JSON, with its line end."""
+    return 1 + sum(_cell_size(cell) + 2 for cell in row)
+
+
+def _cell_size(cell: Json) -> int:
+    # Most cells are one of these, and an encoder costs more to set up than they do.
+    if type(cell) is str:
+        text = encode_basestring(cell)
+        return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    if type(cell) is int:
+        return len(str(cell))
+    return len(json.dumps(cell, ensure_ascii=False).encode("utf-8", "replace"))
