@@ -33,7 +33,7 @@ KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.5
 ROLL_BACK, CLEAN = [Statement("ROLLBACK")], [Statement("DISCARD ALL")]
 SOON = 0.1
-"""Seconds to wait for a connection that is to be kept and is in use, before one more is opened: opening costs more than most reads."""
+"""Seconds in which no kept connection came back to anybody, before who waits for one opens one more: opening costs more than most reads."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Sessions:
         self._idle: dict[Key, list[_Idle]] = {}
         self._lent: Counter[Key] = Counter()
         self._waiting: dict[Key, deque[asyncio.Future[Connection]]] = {}
+        self._came_back: dict[Key, float] = {}
         self._slots: dict[str, anyio.CapacityLimiter] = {}
         self._cleaning: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
@@ -168,16 +169,16 @@ class Sessions:
         return None
 
     async def _kept(self, key: Key) -> Connection | None:
-        """An idle connection; where as many as are kept are in use, one that comes back soon. None: open one."""
+        """An idle connection; where as many as are kept are in use, one that comes back, as long as any do. None: open one."""
         conn = self._take(key)
         if conn is not None or self._lent[key] < self._config.pool_size:
             return conn
-        waiting = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting, began = loop.create_future(), loop.time()
         self._waiting.setdefault(key, deque()).append(waiting)
         try:
-            async with asyncio.timeout(SOON):
-                return await asyncio.shield(waiting)
-        except TimeoutError:
+            while not waiting.done() and (until := max(began, self._came_back.get(key, 0)) + SOON) > loop.time():
+                await asyncio.wait([waiting], timeout=until - loop.time())
             return waiting.result() if waiting.done() else None
         except asyncio.CancelledError:
             if waiting.done() and not self._hand_on(key, waiting.result()):
@@ -214,6 +215,7 @@ class Sessions:
 
     def _hand_on(self, key: Key, conn: Connection) -> bool:
         """Gives a clean connection to whoever waits for one, else keeps it if there is room."""
+        self._came_back[key] = asyncio.get_running_loop().time()
         while queue := self._waiting.get(key):
             waiting = queue.popleft()
             if not queue:
@@ -232,6 +234,7 @@ class Sessions:
         self._lent[key] -= 1
         if not self._lent[key]:
             del self._lent[key]
+            self._came_back.pop(key, None)
 
     async def _reap(self) -> None:
         """Closes connections that were idle for too long; ends when none is left."""
