@@ -4,6 +4,7 @@ A change is on disk before it is sent (`begin`), its outcome after (`end`); a re
 to one log; a line that a crash cut off is kept and accounted for. No secret is written: the SQL goes through `redact`.
 """
 
+import errno
 import fcntl
 import hashlib
 import logging
@@ -165,8 +166,7 @@ class LogFile:
         if not self._lock.acquire(blocking=wait):
             raise BlockingIOError("another thread writes to the log")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock_fd = os.open(audit_chain.head_path(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock_fd = self._open_head()
             try:
                 fcntl.flock(lock_fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 if not wait and not self._current():
@@ -174,12 +174,19 @@ class LogFile:
                 torn = self._catch_up(lock_fd)
                 self._write(record if torn is None else {**record, "torn": torn}, durable=durable)
                 text = f"{self._head.seq} {self._head.hash}\n".encode()
-                os.pwrite(lock_fd, text, 0)
-                os.ftruncate(lock_fd, len(text))
+                if os.pwrite(lock_fd, text, 0) < os.fstat(lock_fd).st_size:
+                    os.ftruncate(lock_fd, len(text))
             finally:
                 os.close(lock_fd)
         finally:
             self._lock.release()
+
+    def _open_head(self) -> int:
+        for _ in range(2):
+            with suppress(FileNotFoundError):
+                return os.open(audit_chain.head_path(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        raise FileNotFoundError(errno.ENOENT, "the folder does not stay", str(self.path.parent))
 
     def _current(self) -> bool:
         """The file is the one that was written to last, with nothing more in it, and takes another line."""

@@ -1,5 +1,6 @@
 """A small cache for answers of the API: bounded in age and size, one load at a time for each key."""
 
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -31,7 +32,7 @@ class Cache(Generic[K, V]):
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]], *, fresh: bool = False) -> V:
         """The value of `key`, loaded unless a young enough one is here."""
-        asked = anyio.current_time()
+        asked = time.monotonic()
         oldest = asked if fresh else asked - self._ttl
         if (entry := self._entries.get(key)) is not None and entry.asked_at >= oldest:
             return entry.value
@@ -40,7 +41,7 @@ class Cache(Generic[K, V]):
             async with lock:
                 if (entry := self._entries.get(key)) is not None and entry.asked_at >= oldest:
                     return entry.value
-                began, forgotten = anyio.current_time(), self._forgotten
+                began, forgotten = time.monotonic(), self._forgotten
                 value = await load()
                 # What was forgotten while it was on its way must not come back.
                 if forgotten == self._forgotten:
@@ -51,7 +52,7 @@ class Cache(Generic[K, V]):
                 self._locks.pop(key, None)
 
     def put(self, key: K, value: V, asked_at: float) -> None:
-        """Stores a value that was asked for at `asked_at` (`anyio.current_time()`)."""
+        """Stores a value that was asked for at `asked_at` (`time.monotonic()`)."""
         self._entries.pop(key, None)
         self._entries[key] = _Entry(value, asked_at)
         while len(self._entries) > self._size:
