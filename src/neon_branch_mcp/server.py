@@ -7,8 +7,9 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -143,6 +144,26 @@ class ServedTool(Tool):
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
 
+class ToolTable(dict[str, Any]):
+    """Tools by name, each made when it is first asked for: making all of them is a tenth of a server's start."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Tool]]) -> None:
+        super().__init__(dict.fromkeys(makers))
+        self._makers = makers
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The tool of that name."""
+        if name in self and self[name] is None:
+            self[name] = self._makers[name]()
+        return super().get(name, default)
+
+    def values(self) -> Any:
+        """All of them, in the order of the table."""
+        for name in self:
+            self.get(name)
+        return super().values()
+
+
 def _outcome(error: NeonBranchError) -> Outcome:
     return Outcome(
         result=error.code,
@@ -200,11 +221,14 @@ def build_server(app: App, caller_of: CallerOf) -> MCPServer:
         title="Neon branches",
         version=__version__,
         instructions=INSTRUCTIONS,
-        tools=[ServedTool.serve(spec, app, caller_of) for spec in served],
         extensions=[view_extension()],
         middleware=[remember_request],
         subscriptions=False,
         log_level="WARNING",
+    )
+    # The SDK takes tools that are made; its manager looks them up in this table.
+    server._tool_manager._tools = ToolTable(
+        {spec.name: partial(ServedTool.serve, spec, app, caller_of) for spec in served}
     )
     for prompt in served_prompts(names):
         server.add_prompt(prompt)

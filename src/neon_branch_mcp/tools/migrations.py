@@ -8,7 +8,6 @@ import anyio.to_thread
 from pydantic import Field
 
 from ..errors import Refused
-from ..migrations.apply import apply
 from ..migrations.plan import Plan, plan
 from ..migrations.report import MigrationReport
 from .context import Place, ToolContext
@@ -30,6 +29,9 @@ async def apply_migration(
     project_id: ProjectId = None,
 ) -> MigrationReport:
     """Apply a schema migration on a branch and report what it locked, rewrote, deleted and changed. Rolls back on error."""
+    # Here, because a server's first answers would else wait for all that it imports.
+    from ..migrations.apply import apply
+
     place = await ctx.place(project_id, branch, database, fresh=True)
     ctx.facts.sql = sql
     _check_writable(place)

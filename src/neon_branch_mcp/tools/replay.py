@@ -7,7 +7,6 @@ import anyio
 
 from ..audit import default_path
 from ..errors import Conflict, NeonBranchError, SqlError
-from ..migrations.apply import apply
 from ..migrations.ledger import LedgerEntry, read_ledger
 from ..migrations.replay import Replayed, executed_sql, keep
 from ..models import Branch
@@ -53,6 +52,9 @@ async def replay(ctx: ToolContext, branch: Branch, ledgers: Ledgers, kept: Path 
 
 
 async def _again(ctx: ToolContext, place: Place, entry: LedgerEntry) -> Replayed:
+    # Here, because a server's first answers would else wait for all that it imports.
+    from ..migrations.apply import apply
+
     limits = ctx.app.config.sql
     report = await apply(
         ctx.app.executor.session,

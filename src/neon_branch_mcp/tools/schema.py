@@ -1,18 +1,19 @@
 """Tools for the schema: describe_schema, compare_schema."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from ..errors import NotFound
-from ..migrations.diff import SchemaDiff, diff
 from ..models import Branch
-from ..postgres.describe import describe
-from ..postgres.introspect import introspect
-from ..postgres.schema import Schema
 from .context import Place, ToolContext
 from .spec import BranchName, DatabaseName, MaybeBranch, ProjectId, ToolSpec
+
+# What a tool runs is imported when it runs: a server's first answers would else wait for all of it.
+if TYPE_CHECKING:
+    from ..migrations.diff import SchemaDiff
+    from ..postgres.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ async def describe_schema(
     project_id: ProjectId = None,
 ) -> SchemaResult:
     """Describe the database schema in one call: tables, columns, keys, indexes, views, functions, with row estimates."""
+    from ..postgres.describe import describe
+
     place = await ctx.place(project_id, branch, database)
     budget = ctx.app.config.sql.max_bytes
     async with ctx.app.executor.session(place.target, purpose="describe") as conn:
@@ -73,6 +76,8 @@ async def compare_schema(
     project_id: ProjectId = None,
 ) -> ComparisonResult:
     """Compare the schema of a branch with its parent's, or another branch's: what was added, removed, changed, and the DDL for it."""
+    from ..migrations.diff import diff
+
     own = await ctx.branch(project_id, branch)
     against = await ctx.place_on(await _base(ctx, own, base), database)
     before = await _read(ctx, against)
@@ -83,7 +88,9 @@ async def compare_schema(
     return ComparisonResult(own.name, against.branch.name, place.database.name, changes, ddl, list(found.notes))
 
 
-async def _read(ctx: ToolContext, place: Place) -> Schema:
+async def _read(ctx: ToolContext, place: Place) -> "Schema":
+    from ..postgres.introspect import introspect
+
     async with ctx.app.executor.session(place.target, purpose="compare") as conn:
         return await introspect(conn, locked="raise")
 
@@ -94,7 +101,7 @@ async def _base(ctx: ToolContext, branch: Branch, asked: str | None) -> Branch:
     return await ctx.branch(branch.project_id, asked or branch.parent_id)
 
 
-def _within(found: SchemaDiff, budget: int) -> tuple[list[str], str]:
+def _within(found: "SchemaDiff", budget: int) -> tuple[list[str], str]:
     """The changes and the statements, as much of each as half of the budget holds, and a line for what was left out."""
     summaries = [c.summary for c in found.changes]
     changes = _first(summaries, budget // 2, "-- {} more changes, not shown")

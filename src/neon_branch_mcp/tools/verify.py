@@ -4,19 +4,21 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import NeonBranchError, Refused
-from ..migrations.verify import verify
-from ..migrations.verify_checks import Check
 from ..migrations.verify_report import VerifyReport
-from ..migrations.verify_side import BaseIs, Side
 from ..models import Branch
 from .context import Place, ToolContext
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
+
+# What a tool runs is imported when it runs: a server's first answers would else wait for all of it.
+if TYPE_CHECKING:
+    from ..migrations.verify_checks import Check
+    from ..migrations.verify_side import BaseIs, Side
 
 RESERVE = 15.0
 """Seconds of the call kept for what comes before and after the comparison."""
@@ -38,7 +40,7 @@ class _Base:
     """The base of a comparison; `note` says why it is not the parent as it was."""
 
     place: Place
-    kind: BaseIs
+    kind: "BaseIs"
     note: str = ""
 
 
@@ -55,6 +57,8 @@ async def verify_migration(
     project_id: ProjectId = None,
 ) -> VerifyReport:
     """Verify that a migration kept every record: compares a branch's data with its base; per table preserved, lost or unproven."""
+    from ..migrations.verify import verify
+
     place = await ctx.place(project_id, branch, database)
     async with _base(ctx, place, base) as found:
         # The record is about the branch that was asked for.
@@ -71,12 +75,16 @@ async def verify_migration(
     return replace(report, notes=(*report.notes, found.note)) if found.note else report
 
 
-def _side(ctx: ToolContext, place: Place) -> Side:
+def _side(ctx: ToolContext, place: Place) -> "Side":
+    from ..migrations.verify_side import Side
+
     return Side(place.branch.name, functools.partial(ctx.app.executor.session, place.target, purpose="verify"))
 
 
-async def _vetted(ctx: ToolContext, check: CheckInput, base: Place, branch: Place) -> Check:
+async def _vetted(ctx: ToolContext, check: CheckInput, base: Place, branch: Place) -> "Check":
     """Both queries past the guard, and each begun once the guarded way, so that the database's own view of them is judged too."""
+    from ..migrations.verify_checks import Check
+
     ctx.facts.sql = f"{check.base_sql}\n{check.branch_sql}"
     sides = []
     for place, role, sql in ((base, "base_sql", check.base_sql), (branch, "branch_sql", check.branch_sql)):
