@@ -1,5 +1,6 @@
 """The audit: what it holds, and that its chain shows every change, cut and gap."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from neon_branch_mcp import audit_chain
@@ -48,6 +50,21 @@ async def test_a_read_is_one_line(path: Path) -> None:
     await audit.end(token, Outcome(rows=1))
     (line,) = records(path)
     assert (line["event"], line["decision"], line["result"], line["sql"]) == ("call", "allowed", "ok", "SELECT 1")
+
+
+async def test_a_read_that_finds_the_log_taken_waits_without_holding_up_the_others(path: Path) -> None:
+    audit = make(path)
+    await audit.record(Entry("query", "read"), Outcome())
+    with audit_chain.head_path(path).open("r+b") as head:
+        fcntl.flock(head, fcntl.LOCK_EX)  # another process writes
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(audit.record, Entry("query", "read", sql="SELECT 2"), Outcome())
+            for _ in range(20):
+                await anyio.sleep(0.001)
+            assert len(records(path)) == 1
+            fcntl.flock(head, fcntl.LOCK_UN)
+    assert [r.get("sql") for r in records(path)] == [None, "SELECT 2"]
+    assert audit_chain.verify(path).problem is None
 
 
 async def test_a_refusal_names_its_rule(path: Path) -> None:

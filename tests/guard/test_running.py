@@ -198,6 +198,19 @@ async def test_a_function_that_turns_volatile_is_refused_at_once_and_allowed_aga
     assert (await client("SELECT harmless(1)")).rows == [[2]]
 
 
+async def test_nothing_of_a_statement_runs_where_the_catalogue_is_another_than_the_one_it_was_judged_by(
+    client: Client, probe: Probe
+) -> None:
+    body = "CREATE OR REPLACE FUNCTION planned() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN {}; END'"
+    probe.conn.execute(b"CREATE SEQUENCE planned_seq")
+    probe.conn.execute(body.format("1").encode())
+    assert (await client("SELECT planned()")).rows == [[1]]
+    # Planning would call it: only a refusal that comes before shows that it was not planned.
+    probe.conn.execute(body.format("nextval(''planned_seq'')").encode())
+    with pytest.raises(Refused, match="its body calls nextval"):
+        await client("SELECT planned()")
+
+
 async def test_the_self_test_passes_here_and_fails_where_two_statements_pass(client: Client) -> None:
     target = client.target(MAIN)
     await client.executor.self_test(target, two_statements())

@@ -77,8 +77,13 @@ class Sessions:
         """
         key = (owner, tuple(login.items()))
         async with self._slot(branch_id):
-            conn = (await self._kept(key) if reuse else None) or await self._connect(login)
+            conn = await self._kept(key) if reuse else None
             self._lent[key] += 1
+            try:
+                conn = conn or await self._connect(login)
+            except BaseException:
+                self._forget(key)
+                raise
             try:
                 yield conn
             except (psycopg.Error, NeonBranchError):
