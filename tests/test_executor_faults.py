@@ -284,11 +284,20 @@ async def test_a_write_whose_answer_is_lost_is_sent_once_and_its_outcome_said_to
         assert (await found.seen("SELECT count(*) FROM t"))[0][0] in (0, 1)
 
 
-async def test_a_terminated_session_under_a_write_is_an_unknown_outcome(database_uri: str, superuser_uri: str) -> None:
+@pytest.mark.parametrize(
+    ("sql", "error"),
+    [
+        ("CREATE TABLE slept AS SELECT pg_sleep(2)::text", UnknownOutcome),
+        ("DO $$ BEGIN PERFORM pg_sleep(2); END $$", Unreachable),  # in a transaction of ours, not yet committed
+    ],
+)
+async def test_a_terminated_session_under_a_write_is_an_unknown_outcome_unless_the_transaction_was_ours(
+    database_uri: str, superuser_uri: str, sql: str, error: type[Exception]
+) -> None:
     async with bench(database_uri) as found:
 
         async def terminate() -> None:
-            await found.running("PERFORM")
+            await found.running("pg_sleep")
             async with await psycopg.AsyncConnection.connect(superuser_uri, autocommit=True) as conn:
                 await conn.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -297,8 +306,8 @@ async def test_a_terminated_session_under_a_write_is_an_unknown_outcome(database
 
         async with anyio.create_task_group() as group:
             group.start_soon(terminate)
-            with pytest.raises(UnknownOutcome):
-                await found.run("DO $$ BEGIN PERFORM pg_sleep(2); END $$")
+            with pytest.raises(error):
+                await found.run(sql)
 
 
 async def test_a_silent_server_is_left_in_time(database_uri: str) -> None:
