@@ -7,7 +7,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from ..app import NO_KEY, Caller, open_app
+from ..app import Caller, open_app
 from ..config import Config
 from ..errors import ConfigError, Conflict, NotFound
 from ..migrations.html import page
@@ -32,7 +32,7 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write the branch's migrations as numbered SQL files, with a SHA256SUMS that `sha256sum -c` checks."""
-    loaded = _settings(settings(config, api_key_file, project_id, local, data_dir))
+    loaded = settings(config, api_key_file, project_id, local, data_dir)
     place, entries = anyio.run(_ledger, loaded, branch, database, "export")
     if not entries:
         raise NotFound(f"No migration was applied on {place.branch.name}/{place.database.name}; nothing was written.")
@@ -54,7 +54,7 @@ def report(
     data_dir: DataDir = None,
 ) -> None:
     """Show what the branch's migrations locked, rewrote, read and lost, in the order in which they were applied."""
-    loaded = _settings(settings(config, api_key_file, project_id, local, data_dir))
+    loaded = settings(config, api_key_file, project_id, local, data_dir)
     place, entries = anyio.run(_ledger, loaded, branch, database, "report")
     chosen = [e for e in entries if name in (None, e.name)]
     if not chosen:
@@ -65,12 +65,6 @@ def report(
         return
     html.write_text(page(place.branch.name, place.database.name, chosen), encoding="utf-8")
     typer.echo(html)
-
-
-def _settings(loaded: Config) -> Config:
-    if not loaded.local.enabled and loaded.api_key() is None:
-        raise ConfigError(NO_KEY)
-    return loaded
 
 
 async def _ledger(

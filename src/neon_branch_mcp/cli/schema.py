@@ -7,7 +7,7 @@ from typing import Annotated
 import anyio
 import typer
 
-from ..app import NO_KEY, Caller, open_app
+from ..app import Caller, open_app
 from ..config import Config
 from ..errors import ConfigError
 from ..postgres.introspect import introspect
@@ -35,8 +35,6 @@ def schema(
 ) -> None:
     """Show the schema of a branch; nothing is changed."""
     loaded = settings(config, api_key_file, project_id, local, data_dir)
-    if not loaded.local.enabled and loaded.api_key() is None:
-        raise ConfigError(NO_KEY)
     found, name = anyio.run(_read, loaded, branch, database)
     if html is None:
         sys.stdout.write(render(found, detail="full" if full else "tables", budget=WHOLE).text)

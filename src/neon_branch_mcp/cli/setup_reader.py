@@ -7,9 +7,8 @@ from typing import Annotated
 import anyio
 import typer
 
-from ..app import NO_KEY, Caller, open_app
+from ..app import Caller, open_app
 from ..config import Config
-from ..errors import ConfigError
 from ..postgres.reader import ReaderReport, make_reader
 from ..tools.context import ToolContext
 from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings, stderr
@@ -32,8 +31,6 @@ def setup_reader(
     the login too.
     """
     loaded = settings(config, api_key_file, project_id, local, data_dir)
-    if not loaded.local.enabled and loaded.api_key() is None:
-        raise ConfigError(NO_KEY)
     name, report = anyio.run(_make, loaded, role, branch)
     stderr.print(
         f"{'Made' if report.created else 'Renewed'} the login {report.role} on {name}: {'; '.join(report.grants)}."
