@@ -1,4 +1,4 @@
-"""All attacks: those that were given (tests/data/attacks.jsonl) and our own (cases.py, cases_more.py)."""
+"""All attacks: those that were given (tests/data/attacks.jsonl) and our own (cases*.py)."""
 
 import json
 from collections.abc import Iterator
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cases import ATTACKS
+from .cases_behind import BEHIND_ATTACKS
 from .cases_more import MORE
+from .cases_wide import WIDE
 
 GIVEN = [
     json.loads(line)
     for line in (Path(__file__).parent.parent / "data" / "attacks.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-KINDS = ("given", *ATTACKS, *MORE)
+OWN = ATTACKS | MORE | WIDE | BEHIND_ATTACKS
+KINDS = ("given", *OWN)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,6 @@ def attacks() -> Iterator[Attack]:
     for case in GIVEN:
         if case["label"] != "benign" if "label" in case else case["class"] != "limit":
             yield Attack("given", case["id"], tuple(case["calls"]))
-    for source in (ATTACKS, MORE):
-        for kind, texts in source.items():
-            for i, text in enumerate(texts):
-                yield Attack(kind, f"{kind}-{i}", (text,))
+    for kind, texts in OWN.items():
+        for i, text in enumerate(texts):
+            yield Attack(kind, f"{kind}-{i}", (text,))

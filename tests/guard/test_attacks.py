@@ -23,16 +23,17 @@ BATCH = 20
 # Z10 is an honest string. Both logins are above row-level security, so that policy's function is never called.
 NO_ATTACK = {"Z10", "I21", "indirect-46", "indirect-47"}
 TRANSACTIONAL = tuple(kind for kind in KINDS if kind.startswith(("tx-", "hidden-dml", "lexer")))
+CALLS = tuple(kind for kind in KINDS if kind.startswith(("func", "indirect", "behind")))
 # Layer → the classes of attacks for which it is not the only one.
 SWITCHES = {
     "statement": KINDS,
-    "functions": ("func", "indirect", "func-2", "indirect-2"),
-    "plan": ("func", "indirect", "func-2", "indirect-2"),
+    "functions": CALLS,
+    "plan": CALLS,
     "protocol": ("given", *TRANSACTIONAL),
     "transaction": ("given", *TRANSACTIONAL),
 }
-# What may last while a layer is away: signals to other sessions. Not a table, a setting, a file.
-SIGNALS = {"bystander"}
+# What may last while a layer is away: signals to other sessions, and that a trap was called. Not a table, a setting, a file.
+SIGNALS = {"bystander", "traps"}
 
 
 async def attempt(client: Client, attack: Attack, probe: Probe) -> list[NeonBranchError | None]:
@@ -73,7 +74,7 @@ async def test_no_attack_leaves_anything_or_gets_an_answer(
     role: str, database_uri: str, superuser_uri: str, probe: Probe, make_client: MakeClient
 ) -> None:
     client = await make_client(database_uri if role == "owner" else superuser_uri, sql=QUICK)
-    changed, answered = await every(client, probe, step=1 if role == "superuser" else 4)
+    changed, answered = await every(client, probe, step=2 if role == "superuser" else 9)
     assert changed == []
     assert answered <= NO_ATTACK
 
@@ -84,7 +85,7 @@ async def test_without_one_layer_the_others_let_no_table_change(
 ) -> None:
     layers = Layers(**{off: False})
     client = await make_client(superuser_uri, sql=QUICK, layers=layers)
-    changed, _ = await every(client, probe, SWITCHES[off], but=SIGNALS, step=3)
+    changed, _ = await every(client, probe, SWITCHES[off], but=SIGNALS, step=5)
     assert changed == []
 
 
@@ -98,7 +99,7 @@ async def test_one_layer_alone_lets_no_table_change(
     """A sample; `tools/attack` plays all attacks against every layer alone."""
     layers = replace(NONE, **dict.fromkeys(alone.split(), True))
     client = await make_client(superuser_uri, sql=QUICK, layers=layers)
-    changed, _ = await every(client, probe, TRANSACTIONAL, but=NOT_TABLES, step=4)
+    changed, _ = await every(client, probe, TRANSACTIONAL, but=NOT_TABLES, step=6)
     assert changed == []
 
 
@@ -156,7 +157,7 @@ def test_the_probe_sees_what_it_is_for(probe: Probe) -> None:
 
 async def test_unparsed_reads_hold_as_hard(superuser_uri: str, probe: Probe, make_client: MakeClient) -> None:
     client = await make_client(superuser_uri, sql=QUICK, policy=PolicyConfig(unparsed_reads=True))
-    changed, answered = await every(client, probe, [kind for kind in KINDS if not kind.startswith("tx-")], step=3)
+    changed, answered = await every(client, probe, [kind for kind in KINDS if not kind.startswith("tx-")], step=5)
     assert changed == []
     assert answered <= NO_ATTACK
 

@@ -14,7 +14,7 @@ from .attacks import attacks
 from .world import Probe, world
 
 pytestmark = pytest.mark.anyio
-EVERY = 21
+EVERY = 37
 """One attack in so many; all of them are played by `tools/attack` against the guard itself."""
 DATABASE = "trapped_tools"
 # What has to be executed to do harm, and what reads in one tool may be explained in another.

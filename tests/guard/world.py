@@ -9,8 +9,10 @@ from typing import Any
 
 import psycopg
 
+from .cases_behind import BEHIND
+
 # As the owner, who is no superuser.
-WORLD = """
+_WORLD = """
 CREATE TABLE canary (id serial PRIMARY KEY, v int NOT NULL);
 INSERT INTO canary (v) VALUES (10), (20), (30);
 CREATE TABLE legacy (id int PRIMARY KEY, u text);
@@ -23,9 +25,15 @@ CREATE SEQUENCE counter;
 CREATE TABLE lobs (o oid);
 INSERT INTO lobs SELECT lo_from_bytea(0, 'precious');
 
--- Traps: each takes a session's advisory lock and tries to write, so that any call of it shows.
+-- Traps: each takes a session's advisory lock, and writes a file where the caller may, so that any call of it shows, however it ends.
 CREATE FUNCTION trap(n int) RETURNS int LANGUAGE plpgsql VOLATILE AS $$
-BEGIN PERFORM pg_advisory_lock(n); RETURN n; END $$;
+BEGIN
+  PERFORM pg_advisory_lock(n);
+  BEGIN
+    EXECUTE format('COPY (SELECT 1) TO ''/tmp/trapped_%s_%s_%s''', current_setting('port'), current_database(), n);
+  EXCEPTION WHEN insufficient_privilege THEN NULL; END;
+  RETURN n;
+END $$;
 CREATE FUNCTION f_drop() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DROP TABLE canary; RETURN 1; END $$;
 CREATE FUNCTION f_definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS $$ SELECT trap(4710) $$;
 CREATE PROCEDURE p_escape() LANGUAGE plpgsql AS $$ BEGIN COMMIT; DROP TABLE canary; END $$;
@@ -98,12 +106,15 @@ CREATE VIEW trap_behind AS SELECT id, t FROM trap_view;
 CREATE FUNCTION through_another() RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN reads_a_view(); END $$;
 CREATE FUNCTION harmless(n int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT n + 1 $$;
 CREATE VIEW plain_view AS SELECT id, name FROM users WHERE age > 20;
--- Statistics are to come from an attack alone.
+"""
+# Statistics are to come from an attack alone.
+_STILL = """
 DO $$ DECLARE t regclass; BEGIN
 FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
   EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', t);
 END LOOP; END $$;
 """
+WORLD = _WORLD + BEHIND + _STILL
 
 # Catalogues whose rows are shared by the cluster or the database; every change of a row gives it a new place or a new xmin.
 CATALOGUES = """pg_attribute pg_attrdef pg_auth_members pg_authid pg_cast pg_collation pg_constraint pg_conversion pg_database
@@ -150,6 +161,7 @@ class State:
     statistics: str
     bystander: str
     files: str
+    traps: str
 
     def changed_since(self, before: "State") -> set[str]:
         return {f.name for f in fields(self) if getattr(self, f.name) != getattr(before, f.name)}
@@ -161,6 +173,7 @@ class Probe:
     def __init__(self, superuser_uri: str) -> None:
         self.uri = superuser_uri
         self.conn = psycopg.connect(superuser_uri, autocommit=True)
+        self.trapped = f"trapped_{self.conn.info.port}_{self.conn.info.dbname}_*"
         self.bystander = self._stand_by()
 
     def _stand_by(self) -> psycopg.Connection[tuple[Any, ...]]:
@@ -171,6 +184,8 @@ class Probe:
     def close(self) -> None:
         self.bystander.close()
         self.conn.close()
+        for path in Path("/tmp").glob(self.trapped):
+            path.unlink()
 
     def state(self) -> State:
         """Now. Sessions that were just closed may still be dropping their temporary tables; then it looks again."""
@@ -183,7 +198,8 @@ class Probe:
     def _state(self) -> State:
         relations = self._column(
             "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1"
+            "WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') "
+            "AND relname NOT LIKE 'with@_%' ESCAPE '@' ORDER BY 1"  # these are traps for whoever plans a query of them
         )
         rows = " UNION ALL ".join(
             f"SELECT '{name}', md5(string_agg(x::text, ' ' ORDER BY x::text)) FROM {name} x" for name in relations
@@ -197,6 +213,7 @@ class Probe:
             statistics=self._digest(_STATISTICS),
             bystander=self._bystander(),
             files=",".join(sorted(p.name for p in Path("/tmp").glob("pwn_*"))),
+            traps=",".join(sorted(p.name for p in Path("/tmp").glob(self.trapped))),
         )
 
     def _bystander(self) -> str:

@@ -7,12 +7,12 @@ refused when any function of that name is VOLATILE, or an aggregate made of one.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from .lexer import LexError, names, skip_blank, tokens
+from .lexer import LexError, Names, names, skip_blank, tokens
 
 
 def _words(text: str) -> frozenset[str]:
@@ -50,6 +50,13 @@ HARMLESS = _words(
     pg_ls_logicalsnapdir pg_ls_logicalmapdir pg_ls_replslotdir pgstattuple pgstatindex pg_relpages pgstattuple_approx
     pgstatginindex pgstathashindex pg_freespace pg_buffercache_pages pg_buffercache_summary
     pg_buffercache_usage_counts hypopg_list_indexes hypopg
+    current_query pg_collation_actual_version pg_database_collation_actual_version pg_current_logfile pg_jit_available
+    pg_get_wal_resource_managers pg_get_wal_summarizer_state pg_available_wal_summaries pg_wal_summary_contents pg_ls_summariesdir
+    pg_stat_get_backend_wal pg_stat_get_xact_blocks_fetched pg_stat_get_xact_blocks_hit pg_stat_get_xact_function_calls
+    pg_stat_get_xact_function_self_time pg_stat_get_xact_function_total_time pg_stat_get_xact_numscans
+    pg_stat_get_xact_tuples_deleted pg_stat_get_xact_tuples_fetched pg_stat_get_xact_tuples_hot_updated
+    pg_stat_get_xact_tuples_inserted pg_stat_get_xact_tuples_newpage_updated pg_stat_get_xact_tuples_returned
+    pg_stat_get_xact_tuples_updated
     """
 )
 
@@ -95,8 +102,9 @@ class FunctionCatalogue:
 
     `volatile` maps the name of every volatile function, procedure or aggregate to BUILT_IN, EXTENSION or the signature of the user's
     own function (which wins where a name has several); `mislabelled` maps the name of a function that claims to be harmless to what
-    its body calls. Behind `operators` (symbols) and `types` (also tables with such columns) stands a volatile function; behind
-    `checked` types one that runs when something is cast to them. `foreign` names the relations whose rows live on another server.
+    its body calls; `fields` are those of these that `row.name` calls too. Behind `operators` (symbols) and `types` (also tables with
+    such columns) stands a volatile function; behind `checked` types one that runs when something is cast to them. `foreign` names the
+    relations whose rows live on another server.
     """
 
     stamp: str = ""
@@ -105,6 +113,7 @@ class FunctionCatalogue:
     operators: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     checked: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
 
 
@@ -196,17 +205,32 @@ _TYPES_BY_TEXT = frozenset(
 )  # fmt: skip
 
 
-def judge_symbols(
-    operators: Collection[str], names: Collection[str], casts: Collection[str], catalogue: FunctionCatalogue
-) -> Harm | None:
+# They fill a row of whatever type they are given, checking its columns on the way.
+_FILLS_A_ROW = frozenset(
+    {
+        "json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset",
+        "jsonb_populate_record_valid", "populate_record",
+    }
+)  # fmt: skip
+
+
+def judge(uses: Names, catalogue: FunctionCatalogue) -> Harm | None:
+    """None when nothing that a text uses has effects in that database, however it is written."""
+    calls = uses.calls | (uses.fields & catalogue.fields)
+    return judge_calls(calls, catalogue) or _judge_symbols(uses, catalogue)
+
+
+def _judge_symbols(uses: Names, catalogue: FunctionCatalogue) -> Harm | None:
     """Operators and types that hide a volatile function, and relations that stand for another server's."""
-    for symbol in sorted(catalogue.operators.intersection(operators)):
+    names = uses.words
+    cast = names if uses.calls & _FILLS_A_ROW else uses.casts | uses.calls
+    for symbol in sorted(catalogue.operators & uses.operators):
         return Harm("operator", f"uses the operator {symbol}, which in this database calls a VOLATILE function")
-    for name in sorted(catalogue.types.intersection(names) | catalogue.checked.intersection(casts)):
+    for name in sorted(catalogue.types & names | catalogue.checked & cast):
         return Harm(
             "type", f"uses {name}: a check, a cast or an index of it calls a function with effects in this database"
         )
-    for name in sorted(catalogue.foreign.intersection(names)):
+    for name in sorted(catalogue.foreign & names):
         return Harm("foreign", f"reads {name}, whose rows come from another server, outside this transaction")
     return None
 
@@ -226,6 +250,7 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
     operators: set[str] = set()
     words: set[str] = set()
     casts: set[str] = set()
+    fields: set[str] = set()
     for key, value in _walk(json.loads(plan)):
         if key == "Node Type" and value.startswith("Foreign"):
             return Harm(
@@ -245,7 +270,8 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
         operators |= found.operators
         words |= found.words
         casts |= found.casts
-    return judge_calls(calls, catalogue) or judge_symbols(operators, words, casts | calls, catalogue)
+        fields |= found.fields
+    return judge(Names(*map(frozenset, (calls, casts, operators, words, fields))), catalogue)
 
 
 def _walk(node: Any, key: str = "") -> Iterable[tuple[str, str]]:

@@ -5,11 +5,11 @@ run time cannot be read, and counts as having effects.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .functions import has_effects
-from .lexer import Kind, LexError, Names, Token, names, tokens
+from .lexer import NO_NAMES, Kind, LexError, Names, Token, names, tokens
 
 _READABLE = frozenset({"sql", "plpgsql"})
 _CALL = re.compile(r"([A-Za-z_\x80-\U0010ffff][\w$]*)\"?\s*\(")
@@ -30,7 +30,10 @@ class Body:
 
 @dataclass(frozen=True)
 class Behind:
-    """`name`, of this kind, calls `function` without being written as a call. Of the kind `view`: it reads the relation `function`."""
+    """`name`, of this kind, calls `function` without being written as a call. Of the kind `view`: it reads the relation `function`.
+
+    A `relation` calls it when it is read, and a view's or rule's constants already when that is planned; a `planned` one only then.
+    """
 
     kind: str
     name: str
@@ -46,6 +49,7 @@ class Hidden:
     operators: frozenset[str]
     types: frozenset[str]
     checked: frozenset[str]
+    fields: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -56,22 +60,20 @@ class _Text:
     flaw: str = ""
 
 
-_NOTHING = Names(frozenset(), frozenset(), frozenset(), frozenset())
-
-
-def find_hidden(bodies: Sequence[Body], behind: Iterable[Behind], volatile: Mapping[str, str]) -> Hidden:
+def find_hidden(bodies: Sequence[Body], behind: Sequence[Behind], volatile: Mapping[str, str]) -> Hidden:
     """Follows calls through bodies, operators, types, aggregates and views until nothing new is found."""
     functions: dict[str, str] = {}
     bad: dict[str, set[str]] = {
         kind: set() for kind in ("operator", "type", "checked", "relation", "aggregate", "function")
     }
     texts = [(body, _read(body)) for body in bodies]
-    waiting = list(behind)
+    fields = frozenset(link.name for link in behind if link.kind == "field")
+    waiting = [link for link in behind if link.kind != "field"]
     grown = True
     while grown:
         grown = False
         for body, text in texts:
-            if body.name not in functions and (flaw := _flaw(text, functions, bad, volatile)):
+            if body.name not in functions and (flaw := _flaw(text, functions, bad, volatile, fields)):
                 functions[body.name] = f"{body.signature} is not VOLATILE by label, but its body {flaw}"
                 grown = True
         for link in waiting:
@@ -81,22 +83,44 @@ def find_hidden(bodies: Sequence[Body], behind: Iterable[Behind], volatile: Mapp
                         known.add(link.name)
                         grown = True
                 continue
+            lies = link.function in functions
+            if lies and link.kind in ("relation", "planned") and link.name not in bad["type"]:
+                bad["type"].add(link.name)
+                grown = True
+            if link.kind == "planned":
+                continue
             known = bad[link.kind]
-            if link.name not in known and (link.function in functions or has_effects(link.function, link.volatile)):
+            if link.name not in known and (lies or has_effects(link.function, link.volatile)):
                 known.add(link.name)
                 grown = True
                 if link.kind in ("aggregate", "function"):
-                    made = "is made of" if link.kind == "aggregate" else "takes or gives a type whose check calls"
+                    made = (
+                        "is made of"
+                        if link.kind == "aggregate"
+                        else "has a default, or takes or gives a type, that calls"
+                    )
                     functions.setdefault(link.name, f"it {made} {link.function}, which has effects")
-    return Hidden(functions, frozenset(bad["operator"]), frozenset(bad["type"]), frozenset(bad["checked"]))
+    return Hidden(
+        functions,
+        frozenset(bad["operator"]),
+        frozenset(bad["type"]),
+        frozenset(bad["checked"]),
+        fields & functions.keys(),
+    )
 
 
-def _flaw(text: _Text, functions: Mapping[str, str], bad: Mapping[str, set[str]], volatile: Mapping[str, str]) -> str:
+def _flaw(
+    text: _Text,
+    functions: Mapping[str, str],
+    bad: Mapping[str, set[str]],
+    volatile: Mapping[str, str],
+    fields: frozenset[str],
+) -> str:
     """Why a body is not harmless, in words that follow «its body»; empty when it is."""
     if text.flaw:
         return text.flaw
     uses = text.uses
-    for name in sorted(uses.calls):
+    for name in sorted(uses.calls | (uses.fields & fields)):
         if name in functions or has_effects(name, volatile.get(name)):
             return f"calls {name}"
     for word, found in (
@@ -118,10 +142,24 @@ def _read(body: Body) -> _Text:
     try:
         found = tokens(body.text)
     except LexError:
-        return _Text(_NOTHING, "cannot be read")
+        return _Text(NO_NAMES, "cannot be read")
     if _ESCAPES.search(body.text):
-        return _Text(_NOTHING, "holds U& escapes, which can hide a name")
-    return _Text(names(found), ASSEMBLED if any(map(_is_execute, found)) else "")
+        return _Text(NO_NAMES, "holds U& escapes, which can hide a name")
+    uses = names(found)
+    if body.language == "plpgsql":
+        uses = replace(uses, casts=uses.casts | _declared(found))
+    return _Text(uses, ASSEMBLED if any(map(_is_execute, found)) else "")
+
+
+def _declared(found: Sequence[Token]) -> set[str]:
+    """Every word between DECLARE and BEGIN: `x domain := 1`, `x table.column%TYPE`."""
+    words: set[str] = set()
+    inside = False
+    for token in found:
+        inside = token.is_word("declare") or (inside and not token.is_word("begin"))
+        if inside and token.kind in (Kind.WORD, Kind.QUOTED):
+            words.add(token.text)
+    return words
 
 
 def _is_execute(token: Token) -> bool:

@@ -211,20 +211,31 @@ class Names:
     """What stands in a text, by its place there. `calls`: before a parenthesis, functions and some keywords and types that look the same.
 
     `casts` may be types: after `::`, `AS` or `RETURNING`, with what follows their dots; before a string (`date '…'`); and after a name
-    that begins an item of a list (`AS t(a int, b date)`, `COLUMNS a int`). `operators` holds `=` also where it is only meant
-    (`CASE x WHEN`).
+    that begins an item of a list (`AS t(a int, b date)`, `COLUMNS a int`). `operators` holds also those that are only meant
+    (`CASE x WHEN`, `LIKE`). `fields` follow a dot and are not called: columns, or functions of one row.
     """
 
     calls: frozenset[str]
     casts: frozenset[str]
     operators: frozenset[str]
     words: frozenset[str]
+    fields: frozenset[str] = frozenset()
 
 
-# These compare without an operator's symbol, in a plan's text too.
-_COMPARES = frozenset(
-    {"case", "nullif", "distinct", "in", "any", "using", "natural", "between", "group", "union", "except", "intersect"}
-)
+NO_NAMES = Names(frozenset(), frozenset(), frozenset(), frozenset())
+
+# These compare without an operator's symbol, some in a plan's text too.
+_MEANS = {
+    **dict.fromkeys(
+        ["case", "nullif", "distinct", "any", "using", "natural", "group", "union", "except", "intersect"], ("=",)
+    ),
+    "in": ("=", "<>"),
+    "like": ("~~", "!~~"),
+    "ilike": ("~~*", "!~~*"),
+    "similar": ("~", "!~"),
+    "between": ("=", "<", "<=", ">", ">="),
+    "symmetric": ("<", "<=", ">", ">="),
+}
 _BEFORE_TYPE = frozenset({":", "as", "returning"})
 _BEFORE_ITEM = frozenset({"(", ",", "columns"})
 
@@ -235,6 +246,7 @@ def names(found: Sequence[Token]) -> Names:
     casts: set[str] = set()
     operators: set[str] = set()
     words: set[str] = set()
+    fields: set[str] = set()
     typed = after_name = False
     before_text = older_text = last = ""
     for token in found:
@@ -249,6 +261,8 @@ def names(found: Sequence[Token]) -> Names:
             )
             if typed:
                 casts.add(text)
+            if before_text == ".":
+                fields.add(text)
             older_text, before_text, after_name = before_text, text if kind is _WORD else '"', True
             last = text
             continue
@@ -260,6 +274,8 @@ def names(found: Sequence[Token]) -> Names:
             operators.add(text)
         typed = before_text in _BEFORE_TYPE or (typed and "." in (text, before_text))
         older_text, before_text, after_name = before_text, text if kind is _OTHER else "", False
-    if not words.isdisjoint(_COMPARES):
-        operators.add("=")
-    return Names(frozenset(calls), frozenset(casts), frozenset(operators), frozenset(words))
+    for word in _MEANS.keys() & words:
+        operators.update(_MEANS[word])
+    if "!=" in operators:
+        operators.add("<>")
+    return Names(frozenset(calls), frozenset(casts), frozenset(operators), frozenset(words), frozenset(fields))

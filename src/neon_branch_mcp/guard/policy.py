@@ -12,7 +12,8 @@ from typing import Literal
 from ..config import PolicyConfig
 from ..errors import Refused
 from ..models import Access, Branch
-from .functions import BEYOND_NAME, FunctionCatalogue, Harm, judge_calls, judge_plan, judge_symbols
+from .functions import BEYOND_NAME, FunctionCatalogue, Harm, judge, judge_calls, judge_plan
+from .lexer import NO_NAMES, Names
 from .statements import Report, holds_code
 
 Intent = Literal["query", "run_sql", "explain", "explain_analyze"]
@@ -61,10 +62,7 @@ class VettedSql:
     where: str
     prefix: str = ""
     body: int | None = None
-    calls: tuple[str, ...] = ()
-    operators: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    casts: tuple[str, ...] = ()
+    uses: Names = NO_NAMES
     rollback: bool = False
     watched: bool = False
     statements: int = 1
@@ -82,9 +80,7 @@ class VettedSql:
         """The same judgement with fresher facts of the catalogue."""
         if not self.layers.functions:
             return None
-        harm = judge_calls(self.calls, catalogue) or judge_symbols(
-            self.operators, self.names, {*self.casts, *self.calls}, catalogue
-        )
+        harm = judge(self.uses, catalogue)
         return None if harm is None else self._refuse(harm)
 
     def judge_plan(self, plan: str, catalogue: FunctionCatalogue) -> "Refuse | None":
@@ -229,10 +225,7 @@ def _decide_read(
         where=begin,
         prefix=EXPLAIN_PREFIX[intent] if explains else "",
         body=_shown_body(report, layers) if layers.plan else None,
-        calls=report.calls,
-        operators=report.operators,
-        names=report.names,
-        casts=report.casts,
+        uses=report.uses,
         catalogue=catalogue,
         layers=layers,
         maker=_MAKER,

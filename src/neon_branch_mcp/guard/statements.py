@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from . import lexer
 from .functions import beyond_in_text, beyond_statement_in_text, outside_in_text
-from .lexer import Kind, LexError, Token
+from .lexer import Kind, LexError, Names, Token
 from .statements_spelling import TYPE_WORDS, simplified
 
 HEADER = struct.Struct(">I")  # before each JSON frame between the server and a worker
@@ -57,12 +57,18 @@ class Report:
     operators: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     casts: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     outside: str | None = None
     beyond: str | None = None
     beyond_statement: str | None = None
     assembles: bool = False
     commits: bool = False
     logins: tuple[str, ...] = ()
+
+    @property
+    def uses(self) -> Names:
+        """What the text uses, by name."""
+        return Names(*map(frozenset, (self.calls, self.casts, self.operators, self.names, self.fields)))
 
     def to_json(self) -> dict[str, Any]:
         """For the pipe."""
@@ -118,6 +124,7 @@ def inspect(sql: str, mode: Mode, parse: Parse) -> Report:
         "operators": tuple(names.operators),
         "names": tuple(names.words),
         "casts": tuple(names.casts),
+        "fields": tuple(names.fields),
         "outside": outside_in_text(sql),
         "beyond": beyond_in_text(_unescaped(sql)),
         "beyond_statement": _beyond_statement(sql, parts),
@@ -197,8 +204,10 @@ def _seen_to_write(part: Sequence[Token]) -> TreeVerdict | None:
     Stands beside the parser, whose own scanner may end a string or a comment elsewhere than Postgres does.
     """
     before: Token | None = None
+    older: Token | None = None
     for token, after in zip(part, (*part[1:], None), strict=True):
-        if token.is_word("into") and not (before and (before.is_char(".") or before.is_word("as"))):
+        field = before and before.is_char(".") and not (older and older.kind is Kind.NUMBER)  # `1. INTO t` is no field
+        if token.is_word("into") and not (before and (field or before.is_word("as"))):
             return TreeVerdict("SELECT … INTO creates a table", "creates", offset=token.start)
         if token.is_word("for") and after is not None and after.is_word("update", "share", "no", "key"):
             return TreeVerdict("FOR UPDATE or FOR SHARE locks rows", offset=token.start)
@@ -210,7 +219,7 @@ def _seen_to_write(part: Sequence[Token]) -> TreeVerdict | None:
             and after.kind in _NAMED
         ):
             return TreeVerdict(f"it contains a statement that writes ({token.text.upper()})", offset=token.start)
-        before = token
+        older, before = before, token
     return None
 
 

@@ -1,10 +1,10 @@
 -- Sets the time-outs of this transaction ($2: statements, $3: locks, $4: idling), or fails where it is not read-only or the catalogue is
 -- no longer what was judged ($1). What was sent with it then never runs. Around guard_stamp.sql.
-SELECT CASE WHEN now.read_only = 'on' AND now.stamp = $1
+SELECT CASE WHEN now.read_only OPERATOR(pg_catalog.=) 'on' AND now.stamp OPERATOR(pg_catalog.=) $1
             THEN pg_catalog.concat(pg_catalog.set_config('statement_timeout', $2, true),
                                    pg_catalog.set_config('lock_timeout', $3, true),
                                    pg_catalog.set_config('idle_in_transaction_session_timeout', $4, true))
-            ELSE (now.read_only || ', or another catalogue')::pg_catalog.bool::pg_catalog.text
+            ELSE (now.read_only OPERATOR(pg_catalog.||) ', or another catalogue')::pg_catalog.bool::pg_catalog.text
        END
 FROM (
 {stamp}

@@ -48,7 +48,7 @@ WITH RECURSIVE function_of AS (
     UNION
     -- Both the type and the tables that have a column of it: a cast of a column need not name its type, and EXPLAIN does not show it.
     -- The same for the functions that sort, hash and compare values of a type.
-    SELECT 'type', x.name, c.function
+    SELECT x.kind, x.name, c.function
     FROM (
         SELECT c.castfunc AS function, t.oid AS type, t.typname, t.typarray
         FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid IN (c.castsource, c.casttarget) AND t.oid >= 16384
@@ -63,10 +63,15 @@ WITH RECURSIVE function_of AS (
         WHERE s.oid >= 16384
     ) c
     CROSS JOIN LATERAL (
-        SELECT c.typname::text AS name
+        SELECT 'type' AS kind, c.typname::text AS name
         UNION
-        SELECT r.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
+        SELECT 'type', r.relname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class r ON r.oid = a.attrelid
         WHERE a.atttypid IN (c.type, c.typarray) AND r.relkind <> 'c'
+        UNION
+        -- `f()::int` names no type.
+        SELECT 'function', p.proname::text
+        FROM pg_catalog.pg_proc p
+        WHERE p.oid >= 16384 AND ARRAY[c.type, c.typarray] && (p.prorettype || p.proargtypes::pg_catalog.oid[] || p.proallargtypes)
     ) AS x
     UNION
     -- Planning a statement computes what is constant in a table's indexes and checks.
@@ -79,6 +84,32 @@ WITH RECURSIVE function_of AS (
     ) e
     JOIN pg_catalog.pg_class c ON c.oid = e.relation AND c.oid >= 16384,
          pg_catalog.regexp_matches(e.expressions, ':(?:funcid|opfuncid) (\d+)', 'g') AS m
+    UNION
+    SELECT 'planned', c.relname::text, m[1]::pg_catalog.oid
+    FROM (
+        SELECT stxrelid AS relation, stxexprs::text AS expressions FROM pg_catalog.pg_statistic_ext WHERE stxexprs IS NOT NULL
+        UNION ALL
+        SELECT partrelid, partexprs::text FROM pg_catalog.pg_partitioned_table WHERE partexprs IS NOT NULL
+        UNION ALL
+        SELECT adrelid, adbin::text FROM pg_catalog.pg_attrdef
+        UNION ALL
+        SELECT a.attrelid, t.typdefaultbin::text
+        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_attribute a ON a.atttypid = t.oid WHERE t.typdefaultbin IS NOT NULL
+        UNION ALL
+        SELECT polrelid, polwithcheck::text FROM pg_catalog.pg_policy WHERE polwithcheck IS NOT NULL
+        UNION ALL
+        SELECT ev_class, ev_qual::text FROM pg_catalog.pg_rewrite WHERE ev_type <> '1' AND oid >= 16384
+    ) e
+    JOIN pg_catalog.pg_class c ON c.oid = e.relation AND c.oid >= 16384,
+         pg_catalog.regexp_matches(e.expressions, ':(?:funcid|opfuncid) (\d{5,})', 'g') AS m
+    UNION
+    SELECT 'function', p.proname::text, m[1]::pg_catalog.oid
+    FROM pg_catalog.pg_proc p, pg_catalog.regexp_matches(p.proargdefaults::text, ':(?:funcid|opfuncid) (\d+)', 'g') AS m
+    WHERE p.oid >= 16384 AND p.proargdefaults IS NOT NULL
+    UNION
+    SELECT 'field', p.proname::text, p.oid
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
+    WHERE p.oid >= 16384 AND p.prokind = 'f' AND p.pronargs - p.pronargdefaults <= 1 AND (t.typtype IN ('c', 'p') OR t.typbasetype <> 0)
     UNION
     SELECT 'relation', c.relname::text, m[1]::pg_catalog.oid
     FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class,
@@ -100,6 +131,13 @@ JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.r
                            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class
 JOIN pg_catalog.pg_class r ON r.oid = d.refobjid
 WHERE w.oid >= 16384
+UNION
+-- Planning a query of a parent plans its children.
+SELECT 'view', p.relname::text, c.relname::text, false
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+WHERE p.relkind IN ('r', 'p', 'f')
 UNION
 SELECT 'foreign', c.relname::text, '', false
 FROM pg_catalog.pg_foreign_table t JOIN pg_catalog.pg_class c ON c.oid = t.ftrelid
