@@ -81,6 +81,10 @@ create operator app.<<< (function=app.lt_abs, leftarg=int, rightarg=int, commuta
 create function app.gt_abs(int,int) returns bool language sql immutable as 'select abs($1)>abs($2)';
 create operator app.>>> (function=app.gt_abs, leftarg=int, rightarg=int, commutator = operator(app.<<<));
 create operator class app.abs_ops for type int using btree as operator 1 app.<<<, operator 5 app.>>>, function 1 app.cmp_abs(int,int);
+  alter operator family app.abs_ops using btree add operator 1 <(int, bigint), function 1 (int, bigint) btint48cmp(int, bigint);
+  create operator class app.bare_ops for type int using btree as storage int;
+  create transform for int language sql (from sql with function prsd_lextype(internal), to sql with function int4recv(internal));
+  create function app.a_transformed(int) returns int transform for type int language sql as 'select $1';
 create type app.money2 as (amount numeric, cur char(3));
 create function app.money2_text(app.money2) returns text language sql immutable as 'select $1.cur';
 create cast (app.money2 as text) with function app.money2_text(app.money2) as assignment;
@@ -201,12 +205,15 @@ create table multi (a int, b int, c text, primary key (a, b)) partition by list 
   create table multi_1 partition of multi for values in (1) partition by range (b);
   create table multi_1_x partition of multi_1 for values from (1) to (5); create table multi_1_d partition of multi_1 default;
   create unique index multi_u on multi (a, b, c); create index multi_c on multi (lower(c));
+  create index multi_c_again on multi (lower(c)); create index multi_half on only multi (b); create index on multi_1_x (b);
+create table key_twice (id int primary key, n int); alter table key_twice add constraint key_twice_id unique (id);
+  alter table key_twice add constraint key_twice_n unique (n), add constraint key_twice_n_again unique (n);
 create table ref_multi (a int, b int, foreign key (a, b) references multi deferrable initially deferred);
 create table empty_table ();
 create view v1 as select id, boss from customer; alter view v1 rename column boss to chef;
 create function f_v1(x v1) returns int language sql as 'select x.id'; create view v2 as select f_v1(v1) as f from v1;
 create materialized view m1 as select count(*) as n from v2; create materialized view m2 as select n * 2 as nn from m1;
-  create unique index on m2 (nn);
+  create unique index on m2 (nn); cluster m2 using m2_nn_idx;
 create function ins() returns trigger language plpgsql as 'begin return null; end';
   create trigger v1_ins instead of insert or delete on v1 for each row execute function ins(); comment on trigger v1_ins on v1 is 'tr';
 create type comp as (a sub, b mpaa[], c text collate "C");

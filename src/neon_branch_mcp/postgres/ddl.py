@@ -4,7 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from .ddl_names import literal, quote
-from .ddl_objects import TableLookup, attributes, finish, finish_keys, finish_rest, grant_statements, make
+from .ddl_objects import (
+    TableLookup,
+    attributes,
+    create_index,
+    finish,
+    finish_keys,
+    finish_rest,
+    grant_statements,
+    make,
+)
 from .schema import Extension, Namespace, Schema, SchemaObject, Sequence
 
 
@@ -34,6 +43,10 @@ def statements(schema: Schema, *, owners: bool = True) -> Iterator[str]:
         yield from make(obj)
     for obj in first:
         yield from finish(obj, lookup=lookup)
+    for table in schema.tables:
+        # Partitions are attached by now: attaching would give each a part of an index that it does not have, or choose among equal ones.
+        for index in table.indexes:
+            yield from create_index(table, index)
     for table in schema.tables:
         yield from finish_keys(table)
     for table in schema.tables:

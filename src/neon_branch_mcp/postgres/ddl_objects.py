@@ -95,6 +95,8 @@ def finish(obj: SchemaObject, inline: bool = False, lookup: TableLookup | None =
                     yield f"ALTER VIEW {qualified(obj.schema, obj.name)} ALTER COLUMN {quote(c.name)} SET DEFAULT {c.default}"
             for index in obj.indexes:
                 yield from create_index(obj, index)
+                if index.clustered:
+                    yield f"ALTER MATERIALIZED VIEW {qualified(obj.schema, obj.name)} CLUSTER ON {quote(index.name)}"
             yield from _triggers_and_rules(obj)
         case Domain():
             for check in obj.constraints:
@@ -109,7 +111,8 @@ def finish(obj: SchemaObject, inline: bool = False, lookup: TableLookup | None =
 
 def attributes(obj: SchemaObject, owners: bool = True) -> Statements:
     """Owner, comments and grants."""
-    if owners and obj.owner:
+    # A sequence that a column owns changes hands with its table, and only so.
+    if owners and obj.owner and getattr(obj, "owned_by", None) is None:
         yield f"ALTER {target(obj)} OWNER TO {quote(obj.owner)}"
     if obj.comment:
         yield f"COMMENT ON {target(obj)} IS {literal(obj.comment)}"
@@ -250,10 +253,22 @@ def is_inline(table: Table, c: Constraint, inline: bool) -> bool:
     if c.kind == "trigger" or c.definition.endswith("NOT VALID"):
         return False
     if c.kind in ("primary key", "unique", "not null"):
-        return not c.inherited or bool(table.partition_bound)
+        return (not c.inherited or bool(table.partition_bound)) and not _repeats(table, c)
     if c.kind == "check":
         return inline and (not c.inherited or bool(table.partition_bound))
     return inline and not c.inherited
+
+
+def _repeats(table: Table, c: Constraint) -> bool:
+    """Whether another key before it says the same: of two such keys in one CREATE TABLE Postgres makes one."""
+    keys = [k for k in table.constraints if k.kind in ("primary key", "unique")]
+    keys.sort(key=lambda k: k.kind != "primary key")
+    same = [k for k in keys if _key_of(k) == _key_of(c)]
+    return c.kind != "not null" and bool(same) and same[0] is not c
+
+
+def _key_of(c: Constraint) -> str:
+    return c.definition.removeprefix("PRIMARY KEY").removeprefix("UNIQUE").strip()
 
 
 def column_clause(table: Table, column: Column, inline: bool) -> str:
@@ -270,7 +285,8 @@ def column_clause(table: Table, column: Column, inline: bool) -> str:
         text += f" DEFAULT {column.default}"
     if detail.identity and detail.sequence is not None:
         s = detail.sequence
-        name = f"SEQUENCE NAME {qualified(s.schema, s.name)} {'UNLOGGED ' if s.unlogged and not table.unlogged else ''}"
+        logged = "" if s.unlogged == table.unlogged else "UNLOGGED " if s.unlogged else "LOGGED "
+        name = f"SEQUENCE NAME {qualified(s.schema, s.name)} {logged}"
         text += f" GENERATED {detail.identity.upper()} AS IDENTITY ({name}{sequence_options(s)})"
     return text
 
@@ -300,14 +316,15 @@ def finish_table(table: Table, inline: bool, lookup: TableLookup) -> Statements:
     yield from _column_settings(table, only)
     for c in table.constraints:
         if (
-            c.kind in ("check", "exclude", "not null")
+            c.kind not in ("foreign key", "trigger")
             and not is_inline(table, c, inline)
             and (not c.inherited or (table.partition_bound and c.kind == "check"))
         ):
             # Without ONLY, a check reaches the children that inherit it; partitions are not attached yet.
             yield f"{only.replace(' ONLY', '') if c.kind == 'check' else only} ADD {constraint_clause(c)}"
-    for index in table.indexes:
-        yield from create_index(table, index)
+    if inline:
+        for index in table.indexes:
+            yield from create_index(table, index)
     if table.partition_bound and table.parents:
         yield f"ALTER TABLE ONLY {qualified(*table.parents[0])} ATTACH PARTITION {name} {table.partition_bound}"
     if inline:

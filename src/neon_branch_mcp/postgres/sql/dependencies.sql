@@ -24,6 +24,7 @@ from (
       when d.classid = 'pg_attrdef'::regclass then a.adrelid
       when d.classid = 'pg_constraint'::regclass then k.contypid
       when d.classid = 'pg_class'::regclass and c.relkind = 'c' then c.reltype
+      when l.refobjid is not null then l.refobjid
       else d.objid
     end as obj,
     coalesce(case when d.refclassid = 'pg_type'::regclass then o.owner when rc.relkind = 'c' then rc.reltype end, d.refobjid) as ref
@@ -34,13 +35,16 @@ from (
   )
   left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid and k.contypid <> 0
   left join pg_class c on d.classid = 'pg_class'::regclass and c.oid = d.objid
+  left join pg_depend l on d.classid in ('pg_amop'::regclass, 'pg_amproc'::regclass) and l.classid = d.classid and l.objid = d.objid
+    and l.refclassid in ('pg_opclass'::regclass, 'pg_opfamily'::regclass) and l.deptype in ('a', 'i')  -- whose member it is
   left join pg_class rc on d.refclassid = 'pg_class'::regclass and rc.oid = d.refobjid
   left join type_owner o on d.refclassid = 'pg_type'::regclass and o.oid = d.refobjid
   where d.refobjid >= 16384 and d.objid >= 16384 and d.deptype in ('n', 'a', 'i')
     and d.refclassid in (
       'pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_operator'::regclass, 'pg_collation'::regclass,
       'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_foreign_server'::regclass, 'pg_foreign_data_wrapper'::regclass,
-      'pg_ts_dict'::regclass, 'pg_ts_config'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass, 'pg_language'::regclass
+      'pg_ts_dict'::regclass, 'pg_ts_config'::regclass, 'pg_ts_parser'::regclass, 'pg_ts_template'::regclass, 'pg_language'::regclass,
+      'pg_transform'::regclass, 'pg_am'::regclass
     )
     and d.classid not in ('pg_trigger'::regclass, 'pg_policy'::regclass)
     and not (d.classid = 'pg_type'::regclass and d.deptype = 'i')  -- a table's row type, and array types

@@ -3,8 +3,11 @@ select
   format(
     'CREATE OPERATOR CLASS %%I.%%I%%s FOR TYPE %%s USING %%I%%s AS %%s', n.nspname, c.opcname, case when c.opcdefault then ' DEFAULT' end,
     format_type(c.opcintype, null), m.amname,
-    case when f.opfname <> c.opcname or f.opfnamespace <> c.opcnamespace then format(' FAMILY %%I.%%I', fn.nspname, f.opfname) end,
-    concat_ws(
+    case when f.opfname <> c.opcname or f.opfnamespace <> c.opcnamespace or exists (
+      select from pg_depend l where l.refclassid = 'pg_opfamily'::regclass and l.refobjid = f.oid
+        and l.classid in ('pg_amop'::regclass, 'pg_amproc'::regclass)
+    ) then format(' FAMILY %%I.%%I', fn.nspname, f.opfname) end,
+    coalesce(nullif(concat_ws(
       ', ',
       'STORAGE ' || format_type(nullif(c.opckeytype, 0), null),
       (
@@ -25,7 +28,7 @@ select
         from pg_depend d join pg_amproc a on a.oid = d.objid
         where d.classid = 'pg_amproc'::regclass and d.refclassid = 'pg_opclass'::regclass and d.refobjid = c.oid
       )
-    )
+    ), ''), 'STORAGE ' || format_type(c.opcintype, null))
   ),
   c.opcowner, null::aclitem[], null::aclitem[]
 from pg_opclass c join pg_namespace n on n.oid = c.opcnamespace join pg_am m on m.oid = c.opcmethod
