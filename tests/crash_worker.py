@@ -26,10 +26,11 @@ def work(opened: Opened, dice: random.Random) -> None:
     kind = dice.choice(["create", "write", "write", "reset", "password", "suspend", "delete", "project"])
     if kind == "create" or not branches:
         if len(branches) < 4:
-            do(
-                service,
-                service.create_branch(project, NewBranch(init_source=dice.choice(["parent-data", "schema-only"]))),
-            )
+            # A child of a child begins its parent's history.
+            parent = dice.choice([None, None, *(b.id for b in branches)])
+            empty = parent is None and dice.random() < 0.5
+            asked = NewBranch(parent_id=parent, init_source="schema-only" if empty else "parent-data")
+            do(service, service.create_branch(project, asked))
         return
     branch = dice.choice(branches)
     if kind == "write":

@@ -17,6 +17,8 @@ import psycopg
 import pytest
 
 from neon_branch_mcp.config import LocalConfig
+from neon_branch_mcp.local.changes import NewBranch
+from neon_branch_mcp.local.history import lsn_number
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.ports import is_served
 from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow, SpareRow
@@ -78,7 +80,36 @@ def check(opened: Opened) -> None:
     for branch in branches:
         if branch.project_id == opened.plane.project_id:
             uri = service.connection_uri(branch.project_id, "shop", "shop_owner", branch_id=branch.id, endpoint_id=None)
-            check_data(uri, branch)
+            check_data(uri, users_of(branch, branches))
+    check_history(opened, branches)
+
+
+def users_of(branch: BranchRow, branches: list[BranchRow]) -> int:
+    """None in a schema-only branch and its children."""
+    parents = {b.id: b for b in branches}
+    while branch.parent_id is not None:
+        branch = parents[branch.parent_id]
+    return 0 if branch.init_source == "schema-only" else 10_000
+
+
+def check_history(opened: Opened, branches: list[BranchRow]) -> None:
+    """What a grandchild was made of can be had again, where its parent's history reaches back to it."""
+    service = opened.plane.service
+    with service.core.store.read() as tx:
+        bases = {base.of_cluster: base for base in reversed(tx.all(BaseRow, order="taken_at"))}
+    parents = {b.id: b for b in branches if b.parent_id is not None}
+    for branch in branches:
+        base = bases.get(parents[branch.parent_id].cluster_id or "") if branch.parent_id in parents else None
+        if base is None or lsn_number(base.end_lsn) > lsn_number(branch.parent_lsn or "0/0"):
+            continue
+        project = branch.project_id
+        made = service.create_branch(project, NewBranch(parent_id=branch.parent_id, parent_lsn=branch.parent_lsn))
+        service.submit(made).result()
+        assert made.branch is not None
+        uri = service.connection_uri(project, "shop", "shop_owner", branch_id=made.branch.id, endpoint_id=None)
+        check_data(uri, users_of(branch, branches))
+        service.submit(service.delete_branch(project, made.branch.id)).result()
+        return
 
 
 def check_state(opened: Opened) -> list[BranchRow]:
@@ -100,9 +131,8 @@ def check_state(opened: Opened) -> list[BranchRow]:
     return branches
 
 
-def check_data(uri: str, branch: BranchRow) -> None:
+def check_data(uri: str, expected: int) -> None:
     with psycopg.connect(uri, connect_timeout=20) as conn:
-        expected = 0 if branch.init_source == "schema-only" else 10_000
         assert conn.execute("SELECT count(*) FROM users").fetchone() == (expected,)
         if conn.execute("SELECT to_regclass('moves')").fetchone() != (None,):
             assert conn.execute("SELECT coalesce(sum(a), 0), coalesce(sum(b), 0) FROM moves").fetchone() == (0, 0)

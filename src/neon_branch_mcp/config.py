@@ -213,8 +213,11 @@ class LocalConfig(Section):
     spares: bool = Field(
         False, description="Keep a warm spare of the default branch, so that branching takes milliseconds."
     )
-    history: float = Field(
-        21_600, ge=0, description="Seconds of history kept of root branches, for point in time; 0: none."
+    history: float = Field(21_600, ge=0, description="Seconds of history kept of branches, for point in time; 0: none.")
+    history_copy: float = Field(
+        128,
+        ge=0,
+        description="Megabytes up to which a child branch is copied again to begin its history, on a file system without reflinks.",
     )
     suspend_after: float = Field(
         300, ge=0, description="Seconds without connections until a branch's Postgres stops; 0: never."

@@ -1,4 +1,7 @@
-"""One branch with a public data set, a child of it per migration, and verify_migration on each."""
+"""One branch with the sample shop or a public data set, a child of it per migration, and verify_migration on each.
+
+A case with checks is verified without them first.
+"""
 
 import argparse
 import gzip
@@ -19,13 +22,14 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from neon_branch_mcp.local.binaries import find_binaries
+from neon_branch_mcp.local.places import destroy
 
 from ..benchmarks.servers import Peer, running
 
 CASE = re.compile(r"^-- == (\w+): (keeping|losing)\n(.*?)(?=^-- == |\Z)", re.MULTILINE | re.DOTALL)
 CHECK = re.compile(r"^-- check: (.*)\n-- against: (.*)\n", re.MULTILINE)
-COPY = re.compile(r"^-- copy (\w+) from (\S+)$", re.MULTILINE)
-DATABASE = "corpus"
+COPY = re.compile(r"^-- copy (\w+) from (\S+?)(?: null (\w+))?$", re.MULTILINE)
+WHICH = ("shop", "vega", "zabbix", "flights", "penguins")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def cases(text: str) -> Iterator[Case]:
 
 @contextmanager
 def default_branch(folder: Path) -> Iterator[tuple[Peer, str]]:
-    """A server over a local control plane of its own, and the URI of a new database on its default branch."""
+    """A server over a local control plane of its own, and the URI of the shop on its default branch; database `corpus` there is empty."""
     program = str(Path(sys.executable).parent / "neon-branch-mcp")
     up = [program, "local", "up", "--json", "--port", "0", "--data-dir", str(folder)]
     with subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as plane:
@@ -62,8 +66,7 @@ def default_branch(folder: Path) -> Iterator[tuple[Peer, str]]:
                 uri = api.get(f"{project}/connection_uri", params=wanted).raise_for_status().json()["uri"]
             _until_ready(uri)
             with psycopg.connect(uri, autocommit=True) as conn:
-                conn.execute(f"CREATE DATABASE {DATABASE}")
-            uri = make_conninfo(uri, dbname=DATABASE)
+                conn.execute("CREATE DATABASE corpus")
             with running([program, "serve"], {"NEON_API_HOST": at["api_host"], "NEON_API_KEY": at["api_key"]}) as peer:
                 yield peer, uri
         finally:
@@ -88,59 +91,74 @@ def load(uri: str, text: str, data: Path) -> None:
     with psycopg.connect(uri, autocommit=True) as conn:
         for part in re.split(r"^(?=-- copy )", setup, flags=re.MULTILINE):
             if found := COPY.match(part):
-                with conn.cursor().copy(f"COPY {found[1]} FROM STDIN (FORMAT csv, HEADER)") as copy:
+                null = f", NULL '{found[3]}'" if found[3] else ""
+                with conn.cursor().copy(f"COPY {found[1]} FROM STDIN (FORMAT csv, HEADER{null})".encode()) as copy:
                     copy.write((data / found[2]).read_bytes())
             conn.execute(part.encode())
         conn.execute("ANALYZE")
 
 
-def verified(peer: Peer, case: Case) -> tuple[dict[str, Any], float]:
-    """The answer of verify_migration on a fresh child that the migration has changed; the child is deleted."""
+@dataclass(frozen=True)
+class Answer:
+    """What verify_migration said, and how long it took."""
+
+    report: dict[str, Any]
+    seconds: float
+
+
+def verified(peer: Peer, case: Case, database: str) -> Iterator[Answer]:
+    """The answers about a fresh child that apply_migration has changed, without checks and with them; the child is deleted."""
     peer.call("create_branch", name=case.name)
     try:
-        uri = json.loads(peer.call("get_connection_string", branch=case.name, database=DATABASE)["content"][0]["text"])[
-            "uri"
-        ]
-        with psycopg.connect(uri, autocommit=True) as conn:
-            conn.execute(case.sql.encode())
-        begin = time.perf_counter()
-        result = peer.call("verify_migration", branch=case.name, database=DATABASE, checks=list(case.checks))
-        answer = result.get("structuredContent") or json.loads(result["content"][0]["text"])
-        return answer, time.perf_counter() - begin
+        peer.call("apply_migration", name=case.name, branch=case.name, database=database, sql=case.sql)
+        for checks in [[], list(case.checks)] if case.checks else [[]]:
+            begin = time.perf_counter()
+            result = peer.call("verify_migration", branch=case.name, database=database, checks=checks)
+            report = result.get("structuredContent") or json.loads(result["content"][0]["text"])
+            yield Answer(report, time.perf_counter() - begin)
     finally:
         peer.call("delete_branch", branch=case.name)
+
+
+def shown(case: Case, answer: Answer) -> bool:
+    """Print it; whether a loss was called preserved, or what survived lost."""
+    report = answer.report
+    verdict = report["verdict"]
+    bad = bool(verdict == ("preserved" if case.losing else "lost"))
+    mark = "WRONG" if bad else "ok" if verdict == ("lost" if case.losing else "preserved") else "open"
+    kind = f"{'losing' if case.losing else 'keeping'}{', checked' if report['checks'] else ''}"
+    sys.stdout.write(f"{mark:5} {case.name}: {kind} → {verdict} ({report['base_is']}), {answer.seconds:.1f} s\n")
+    for found in (f for f in report["tables"] if mark != "ok" and f["verdict"] != "preserved"):
+        columns = [f"{c['column']}: {c['verdict']}, {c['reason']}" for c in found.get("columns", ())]
+        sys.stdout.write(f"      {found['table']}: {found.get('reason', '')} {'; '.join(columns)}\n"[:500])
+    sys.stdout.flush()
+    return bad
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 when no loss was called preserved and nothing that survived was called lost."""
     parser = argparse.ArgumentParser(prog="tools/verify-corpus")
-    parser.add_argument("which", choices=["zabbix", "vega"])
-    parser.add_argument("data", type=Path)
+    parser.add_argument("which", choices=WHICH)
+    parser.add_argument("data", type=Path, nargs="?", help="folder of the data set's files; the shop needs none")
     parser.add_argument("--only", nargs="+", help="names of cases")
     options = parser.parse_args(arguments)
     text = (Path(__file__).parent / f"{options.which}.sql").read_text(encoding="utf-8")
+    database = "shop" if options.which == "shop" else "corpus"
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="verify-corpus-") as folder, default_branch(Path(folder)) as (peer, uri):
-        load(uri, text, options.data)
-        for case in cases(text):
-            if options.only and case.name not in options.only:
-                continue
-            answer, took = verified(peer, case)
-            verdict = answer["verdict"]
-            bad = verdict == ("preserved" if case.losing else "lost")
-            wrong += bad
-            mark = "WRONG" if bad else "ok" if verdict == ("lost" if case.losing else "preserved") else "open"
-            sys.stdout.write(
-                f"{mark:5} {case.name}: {'losing' if case.losing else 'keeping'} → {verdict} ({answer['base_is']}), {took:.1f} s\n"
-            )
-            if mark != "ok":
-                sys.stdout.write(f"      {answer.get('notes', '')}\n")
-                for found in answer["tables"]:
-                    if found["verdict"] != "preserved":
-                        sys.stdout.write(
-                            f"      {found['table']}: {found.get('reason', '')} {found.get('columns', '')}\n"[:400]
-                        )
-            sys.stdout.flush()
+    folder = Path(tempfile.mkdtemp(prefix="verify-corpus-"))
+    try:
+        with default_branch(folder) as (peer, uri):
+            if options.data is not None:
+                load(make_conninfo(uri, dbname=database), text, options.data)
+            for case in cases(text):
+                if not options.only or case.name in options.only:
+                    try:
+                        wrong += sum(shown(case, answer) for answer in verified(peer, case, database))
+                    except RuntimeError as exc:
+                        wrong += 1
+                        sys.stdout.write(f"ERROR {case.name}: {exc}\n"[:600])
+    finally:
+        destroy(folder)  # with what it keeps elsewhere
     return 1 if wrong else 0
 
 

@@ -42,7 +42,7 @@ class Cloned:
     """Where in the parent's history a copy stands, and how it was made."""
 
     lsn: str
-    """The end: everything up to here is in the copy."""
+    """The end: all that begins before it in the parent's history is in the copy, and nothing that begins there or later."""
     start: str
     """From here on the copy needs WAL to become consistent."""
     way: Literal["copy of a running parent", "copy of a stopped parent", "point in time", "warm spare", "schema only"]
@@ -141,15 +141,19 @@ def clone_running(parent: Cluster, child: Cluster, *, interrupt: Callable[[], No
         stop_call = "pg_stop_backup(false, false)" if before_15 else "pg_backup_stop(false)"
         started = conn.execute(f"SELECT lsn, pg_walfile_name(lsn) FROM {start_call} AS lsn", [slot]).fetchone()
         copy_tree(parent.data, child.data, skip=skip, uid=child.places.uid)
-        stopped = conn.execute(f"SELECT lsn, pg_walfile_name(lsn), labelfile FROM {stop_call}").fetchone()
+        stopped = conn.execute(
+            f"SELECT pg_walfile_name(lsn), labelfile, lsn - '0/0', pg_size_bytes(current_setting('wal_segment_size')) FROM {stop_call}"
+        ).fetchone()
         assert started is not None
         assert stopped is not None
-        lsn, last, label = stopped
+        last, label, stop, segment = stopped
         _copy_wal(parent, child, first=str(started[1]), last=str(last))
     target = child.data / "backup_label"
     target.write_text(label, encoding="utf-8")
     child.places.give(target)
-    return Cloned(str(lsn), str(started[0]), "copy of a running parent")
+    # The backup's end begins a new segment. What others wrote before that is in the copied one, and is replayed.
+    end = -(-int(stop) // segment) * segment
+    return Cloned(lsn_text(end), str(started[0]), "copy of a running parent")
 
 
 def _copy_wal(parent: Cluster, child: Cluster, *, first: str, last: str) -> None:
@@ -163,7 +167,19 @@ def _copy_wal(parent: Cluster, child: Cluster, *, first: str, last: str) -> None
 def _checkpoint_lsn(cluster: Cluster) -> str:
     """The last checkpoint of a cluster that was shut down, which is the end of its history; at the same place from 14 to 18."""
     (lsn,) = struct.unpack_from("=Q", (cluster.data / "global" / "pg_control").read_bytes(), CHECKPOINT_AT)
+    return lsn_text(lsn)
+
+
+def lsn_text(lsn: int) -> str:
+    """A log position as Postgres writes it."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+def fork_point(cluster: Cluster) -> str:
+    """Where a promoted cluster left its parent's history, by the file that says so: all that begins before it was replayed."""
+    newest = max((cluster.data / "pg_wal").glob("*.history"), key=lambda path: path.name)
+    last = [line for line in newest.read_text(encoding="utf-8").splitlines() if line.strip()][-1]
+    return last.split()[1]
 
 
 def certificate(places: Places) -> Path:

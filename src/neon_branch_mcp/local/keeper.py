@@ -147,10 +147,10 @@ class Keeper:
                 log.info("copying branch %s was cut short: %s", branch.id, exc)
 
     def _keep_copies(self, branch: BranchRow, window: float) -> None:
+        # First the history: a branch that a spare becomes begins none.
+        keep_history(self._core, branch, window, interrupt=self._interrupt)
         if branch.is_default:
             keep_spare(self._core, branch, interrupt=self._interrupt)
-        if branch.parent_id is None and branch.init_source == "parent-data":
-            keep_history(self._core, branch, window, interrupt=self._interrupt)
 
     def _serve_ports(self) -> None:
         assert self._relay is not None

@@ -47,9 +47,8 @@ def postgresql_conf(binaries: Binaries, *, durable: bool) -> str:
         "lc_messages": "C",
         "ssl": "on" if binaries.has_openssl else "off",
     }
-    if durable:
-        # A root's history is kept for point in time, but not at the price of a full disk.
-        settings["max_slot_wal_keep_size"] = "4GB"
+    # History is kept for point in time, but not at the price of a full disk.
+    settings["max_slot_wal_keep_size"] = "4GB" if durable else "1GB"
     if sys.platform == "linux":
         settings["recovery_init_sync_method"] = "syncfs"
         if _shm_is_small():

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from ..errors import NeonBranchError
 from . import ids
-from .clone import Cloned, clone_running, configure, prepare_folder
+from .clone import Cloned, clone_running, configure, fork_point, prepare_folder
 from .cluster import Cluster
 from .core import Core
 from .history import mark_end
@@ -33,7 +33,7 @@ def keep_spare(core: Core, branch: BranchRow, *, interrupt: Callable[[], None]) 
     with core.store.read() as tx:
         spares = tx.all(SpareRow, "of_cluster = ?", [cluster.id])
     for extra in spares[1:] if core.config.spares else spares:
-        discard(core, extra.id)
+        _drop(core, extra)
     if not core.config.spares:
         return
     running = cluster.running() if cluster.is_ready() else None
@@ -52,7 +52,16 @@ def drop_stray_spares(core: Core, wanted: Collection[str | None]) -> None:
         spares = tx.all(SpareRow)
     for spare in spares:
         if spare.of_cluster not in wanted:
-            discard(core, spare.id)
+            _drop(core, spare)
+
+
+def _drop(core: Core, spare: SpareRow) -> None:
+    """Remove a spare, unless it has become a branch since it was looked up."""
+    with core.store.write() as tx:
+        if tx.one(SpareRow, "id = ?", spare.id) is None:
+            return
+        tx.drop(SpareRow, "id = ?", spare.id)
+    discard(core, spare.id)
 
 
 def _make(core: Core, branch: BranchRow, cluster: Cluster, port: int, interrupt: Callable[[], None]) -> None:
@@ -105,7 +114,7 @@ def _follow(core: Core, spare: SpareRow, port: int) -> None:
         cluster.start()
     except NeonBranchError:
         log.warning("the spare %s does not start; another one will be made", spare.id)
-        discard(core, spare.id)
+        _drop(core, spare)
 
 
 def take_spare(core: Core, source: Cluster, job_id: str) -> tuple[Cluster, Cloned] | None:
@@ -140,7 +149,7 @@ def _promote(source: Cluster, spare: Cluster) -> str | None:
             return None
         configure(spare, durable=False)
         conn.execute("SELECT pg_reload_conf()")
-    return head
+    return fork_point(spare)
 
 
 def _poll(conn: psycopg.Connection[tuple[object, ...]], question: str, seconds: float) -> bool:

@@ -179,7 +179,7 @@ class ClusterRow:
 
 @dataclass(frozen=True)
 class BaseRow:
-    """A copy of a root branch's cluster that is never started: where a recovery to a point in time begins. `id` is its own cluster's."""
+    """A copy of a branch's cluster that is never started: where a recovery to a point in time begins. `id` is its own cluster's."""
 
     id: str
     of_cluster: str

@@ -14,7 +14,7 @@ from .clone import Cloned, clone, configure, make_from_template, remove
 from .cluster import Cluster
 from .core import Core, branch_in, endpoint_of
 from .files import has_reflinks
-from .history import Moment, base_for, recover
+from .history import Moment, base_for, begin_history, begins_with_copy, recover
 from .jobs import Job, Work
 from .lifecycle import discard, discard_of_job, session, suspend, wake
 from .ports import is_served
@@ -114,7 +114,7 @@ def create_branch(job: Job) -> None:
         with job.step("start_compute"):
             if not cluster.is_ready():  # a warm spare runs already
                 cluster.start()
-            _apply_passwords(core, branch.id, cluster)
+            _apply_passwords(core, branch.id, cluster, cloned)
             with core.store.write() as tx:
                 _hand_over(tx, branch.id, cluster, made_by=_way(cluster, cloned), parent_lsn=cloned.lsn)
             _await_port(core, branch.id)
@@ -158,11 +158,15 @@ def _copy_of(job: Job, cluster: Cluster, *, durable: bool = False) -> tuple[Clus
         with core.store.read() as tx:
             base = base_for(tx, branch_in(tx, source_id), moment)
         return cluster, recover(core, base, source, cluster, moment, durable=durable)
-    source = core.cluster_of(core.branch(source_id))
+    branch = core.branch(source_id)
+    source = core.cluster_of(branch)
     if not durable and (spare := take_spare(core, source, job.row.id)) is not None:
         discard(core, cluster.id)
         return spare
+    begins = begins_with_copy(core, branch)
     cloned = _clone_patiently(source, cluster)
+    if begins:
+        begin_history(core, branch, cluster, cloned, job.row.id)
     configure(cluster, durable=durable)
     return cluster, cloned
 
@@ -202,12 +206,14 @@ def copy_schema(source: Cluster, target: Cluster) -> None:
     )
 
 
-def _apply_passwords(core: Core, branch_id: str, cluster: Cluster) -> None:
-    """Make the copied roles' passwords those of the branch's rows, where they are others than the parent's."""
+def _apply_passwords(core: Core, branch_id: str, cluster: Cluster, cloned: Cloned) -> None:
+    """Make the copied roles' passwords those of the branch's rows, where they are others than those of what was copied."""
     with core.store.read() as tx:
         branch = branch_in(tx, branch_id)
         own = {r.name: r.password for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
         copied = {r.name: r.password for r in tx.all(RoleRow, "branch_id = ?", [branch.parent_id])}
+    if cloned.way == "point in time":
+        copied = {}  # what they were then is not known
     differing = {name: p for name, p in own.items() if p is not None and copied.get(name) != p}
     if not differing:
         return
@@ -237,7 +243,7 @@ def restore_branch(job: Job) -> None:
             cluster = _new_cluster(job)
             cluster, cloned = _copy_of(job, cluster, durable=branch.parent_id is None)
             cluster.start()
-            _apply_passwords(core, branch.id, cluster)
+            _apply_passwords(core, branch.id, cluster, cloned)
         with core.store.write() as tx:
             old = branch.cluster_id
             _hand_over(
