@@ -12,7 +12,7 @@ The same type on both sides, compared without any loss:
 | interval | the same months, days and microseconds: 1 month is not 30 days |
 | json, xml | the same text, white space included |
 | jsonb | the same document, numbers with their scale |
-| enums | the same label |
+| enums | the same label; on two physical copies also a label that was renamed, where neither name stands for another one |
 | arrays, ranges, composites, bit strings and all others | the same text, as Postgres writes it: bounds, dimensions and nulls inside too |
 
 A type that the migration changed: `Canonical.note` says how the values were compared, `conclusive` whether a difference means a loss.
@@ -100,6 +100,22 @@ def canonical(base: ColumnType, branch: ColumnType) -> Canonical:
         return Canonical(forms[base.builtin], forms[branch.builtin], note, conclusive=False)
     conclusive = all(t.kind == "e" or t.builtin in TEXTS for t in (base, branch))
     return Canonical(TEXT, TEXT, f"{changed}; compared as text", conclusive)
+
+
+def relabelled(kind: ColumnType, renamed: Mapping[str, str]) -> Canonical:
+    """How to compare an enum some of whose labels have other names on the branch."""
+    whens = " ".join(f"WHEN {_literal(old)} THEN {_literal(new)}" for old, new in renamed.items())
+    told = ", ".join(f"{old} to {new}" for old, new in renamed.items())
+    base = TEXT.replace(
+        "{c}::pg_catalog.text", f"(CASE {{c}}::pg_catalog.text {whens} ELSE {{c}}::pg_catalog.text END)"
+    )
+    return Canonical(base, TEXT, note=f"label of {kind.declared} renamed: {told}")
+
+
+def _literal(text: str) -> str:
+    # Hash inputs are filled in by {c} and {s}, and backslashes have a meaning in some settings.
+    plain = "".join(c if c not in "{}\\" else f"\\{ord(c):04X}" for c in text.replace("'", "''"))
+    return f"U&'{plain}'" if plain != text.replace("'", "''") else f"'{plain}'"
 
 
 def _of(form: str, cast: str) -> str:

@@ -1,7 +1,8 @@
 """What verification must know of a database: its tables, their columns with the types below domains, and their keys."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 
 from .verify_side import SideRun
@@ -87,6 +88,8 @@ class Catalogue:
     tables: tuple[DataTable, ...]
     references: tuple[Reference, ...]
     lineage: str
+    labels: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+    """Of each enum, by its oid: its labels, by theirs."""
 
     def named(self, schema: str, name: str) -> DataTable | None:
         """The table of that name, or None."""
@@ -108,6 +111,9 @@ from pg_catalog.pg_control_system() c, pg_catalog.pg_database d where d.datname 
 """
 
 
+LABELS = "select enumtypid::int8, oid::int8, enumlabel::text from pg_catalog.pg_enum"
+
+
 async def read_catalogue(side: SideRun) -> Catalogue:
     """The catalogue of `side`, in its transaction."""
     columns: dict[int, list[TableColumn]] = defaultdict(list)
@@ -121,4 +127,7 @@ async def read_catalogue(side: SideRun) -> Catalogue:
         for oid, schema, name, partitioned, size, estimate, key in await side.rows(sql_file("verify_tables"))
     ]
     references = [Reference(*row) for row in await side.rows(sql_file("verify_references"))]
-    return Catalogue(tuple(tables), tuple(references), await side.attempt(LINEAGE) or "")
+    labels: dict[int, dict[int, str]] = defaultdict(dict)
+    for enum, label, text in await side.rows(LABELS):
+        labels[enum][label] = text
+    return Catalogue(tuple(tables), tuple(references), await side.attempt(LINEAGE) or "", labels)

@@ -10,6 +10,7 @@
 | gone, and found under another name; gone, and something is new on the branch where it might be | unproven, with a check to pass |
 | could not be read, not reached in time, of a type whose equality proves nothing when texts differ | unproven |
 | gone, and nothing on the branch is new: there is no place where it could be | lost |
+| rows missing, where the key's type, or without a key a column's, changed so that no difference proves anything | unproven |
 | times changed to later ones in a table with a trigger before each UPDATE (updated_at) | unproven |
 | values changed, rows removed | lost, or unproven where the base is the parent now and it may have changed there |
 """
@@ -96,6 +97,12 @@ def _rows(outcome: TableOutcome, evidence: Evidence) -> tuple[Verdict, str]:
         return "preserved", f"{count} are now in {where}, unchanged"
     if evidence.base_is == "parent now":
         return "unproven", f"{count} of the parent are not on the branch; they may have been added there since"
+    if untold := [
+        p.base.name
+        for p in outcome.tables.pairs
+        if not p.how.conclusive and (not table.key or p.base.name in table.key)
+    ]:
+        return "unproven", f"{count} cannot be told from new ones: the type of {', '.join(untold)} changed"
     extra = " or changed (there is no key to tell)" if not table.key else ""
     return "lost", f"{count} are missing{extra}"
 

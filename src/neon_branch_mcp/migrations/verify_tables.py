@@ -1,9 +1,10 @@
 """One table of the base against its counterpart on the branch: which column is which, and the comparison of their rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import NeonBranchError, TimedOut
-from .canonical import INTEGERS, Canonical, canonical
+from .canonical import INTEGERS, Canonical, canonical, relabelled
 from .compare import Comparison, Difference, Operand, compare
 from .fingerprint import Buckets, hash_buckets, range_buckets
 from .verify_catalogue import Catalogue, DataTable, TableColumn, quoted
@@ -59,9 +60,23 @@ class TableOutcome:
 def pair_tables(base: Catalogue, branch: Catalogue, *, shared: bool) -> list[TablePair]:
     """Each table of the base with its counterpart: by name, else, where both sides are physical copies (`shared`), by oid.
 
-    A name that exists on both sides always wins: two columns that swapped names are compared by name, and differ.
+    A name that exists on both sides wins: two columns that swapped names are compared by name, and differ. Only a new column of a type that
+    cannot hold the old values does not: then the renamed column is the old one.
     """
-    return [_pair(table, _counterpart(table, base, branch, shared), shared) for table in base.tables]
+    renamed = _renamed_labels(base, branch) if shared else {}
+    return [_pair(table, _counterpart(table, base, branch, shared), shared, renamed) for table in base.tables]
+
+
+def _renamed_labels(base: Catalogue, branch: Catalogue) -> dict[int, dict[str, str]]:
+    """Per enum the labels that have another name on the branch. A name that stands on both sides stands for itself."""
+    found: dict[int, dict[str, str]] = {}
+    for enum, labels in base.labels.items():
+        now = branch.labels.get(enum, {})
+        taken = {*labels.values()} & {*now.values()}
+        renamed = {text: now[oid] for oid, text in labels.items() if oid in now and not {text, now[oid]} & taken}
+        if renamed:
+            found[enum] = renamed
+    return found
 
 
 def _counterpart(table: DataTable, base: Catalogue, branch: Catalogue, shared: bool) -> DataTable | None:
@@ -71,21 +86,34 @@ def _counterpart(table: DataTable, base: Catalogue, branch: Catalogue, shared: b
     return moved if moved is not None and base.named(moved.schema, moved.name) is None else None
 
 
-def _pair(base: DataTable, branch: DataTable | None, shared: bool) -> TablePair:
+def _pair(
+    base: DataTable, branch: DataTable | None, shared: bool, renamed: Mapping[int, Mapping[str, str]]
+) -> TablePair:
     if branch is None:
         return TablePair(base, None, gone=base.stored)
-    names = {c.name for c in base.columns}
-    by_number = (
-        {c.number: c for c in branch.columns if c.name not in names} if shared and base.oid == branch.oid else {}
-    )
+    by_number = {c.number: c for c in branch.columns} if shared and base.oid == branch.oid else {}
     pairs, gone = [], []
     for column in base.stored:
-        other = branch.column(column.name) or by_number.get(column.number)
+        other = _column_of(column, base, branch, by_number)
         if other is None:
             gone.append(column)
         else:
-            pairs.append(ColumnPair(column, other, canonical(column.type, other.type)))
+            same_enum = column.type.oid == other.type.oid and column.type.oid in renamed
+            how = relabelled(column.type, renamed[column.type.oid]) if same_enum else canonical(column.type, other.type)
+            pairs.append(ColumnPair(column, other, how))
     return TablePair(base, branch, tuple(pairs), tuple(gone))
+
+
+def _column_of(
+    column: TableColumn, base: DataTable, branch: DataTable, by_number: Mapping[int, TableColumn]
+) -> TableColumn | None:
+    named, moved = branch.column(column.name), by_number.get(column.number)
+    if moved is None or base.column(moved.name) is not None:
+        return named
+    is_new = named is not None and all(c.number != named.number for c in base.columns)
+    if named is None or (is_new and not canonical(column.type, named.type).conclusive):
+        return moved
+    return named
 
 
 def filled(form: str, column: str) -> str:
