@@ -1,6 +1,5 @@
 """verify_migration through a raw client: the guide's journey, its checks past the guard, and what bad input gets."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -33,24 +32,47 @@ def test_the_guides_check_proves_every_address(client: RawClient) -> None:
 
 
 def test_the_base_is_the_parent_as_it_was_and_no_branch_is_left(client: RawClient) -> None:
-    # The plane begins to keep history a moment after it is made; a branch taken before that has only the parent as it is now.
-    for number in range(20):
-        name = f"history-{number}"
-        client.tool("create_branch", name=name)
-        before = {b["name"] for b in client.tool("list_branches")["branches"]}
-        report = client.tool("verify_migration", branch=name)
-        assert {b["name"] for b in client.tool("list_branches")["branches"]} == before
+    """`split` is the first branch of a fresh plane."""
+    before = {b["name"] for b in client.tool("list_branches")["branches"]}
+    report = verify(client, checks=[CHECK])
+    assert (report["base"], report["base_is"]) == ("main", "as branched"), report
+    assert {b["name"] for b in client.tool("list_branches")["branches"]} == before
+
+
+def test_a_branch_of_a_branch_is_compared_with_it_as_it_was(client: RawClient) -> None:
+    # A branch with an end cannot have children.
+    client.tool("create_branch", name="child", expires_in="")
+    client.tool("create_branch", name="grandchild", parent="child")
+    client.tool("run_sql", branch="child", sql="UPDATE orders SET note = 'x' WHERE id = 77")
+    report = client.tool("verify_migration", branch="grandchild")
+    assert (report["verdict"], report["base"], report["base_is"]) == ("preserved", "child", "as branched"), report
+    client.tool("run_sql", branch="grandchild", sql="UPDATE orders SET note = 'y' WHERE id = 78")
+    assert client.tool("verify_migration", branch="grandchild")["verdict"] == "lost"
+    for name in ("grandchild", "child"):
         client.tool("delete_branch", branch=name)
-        if report["base_is"] == "as branched":
-            return
-        time.sleep(0.5)
-    raise AssertionError(report)
 
 
 @pytest.mark.parametrize("side", ["base_sql", "branch_sql"])
 def test_a_check_that_writes_is_refused_on_both_sides(client: RawClient, side: str) -> None:
     with pytest.raises(ToolFailed, match=rf"\[refused\] Check 'every address moved', {side}"):
         verify(client, checks=[CHECK | {side: "DELETE FROM orders RETURNING id, note, note, note, note"}])
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SHOW ALL", r"\[conflict\] Check 'n'.*base 'main'.*Write a SELECT"),
+        ("EXPLAIN SELECT 1", r"\[conflict\].*Write a SELECT"),
+        ("SELECT id FROM users WHERE id = $1", r"base_sql on 'main': a check has no parameters"),
+        ("SELECT 1; SELECT 2", r"\[refused\].*2 statements.*A check is two queries that only read"),
+        ("", r"\[refused\].*no statement"),
+        ("SELECT FROM users", r"\[conflict\].*the same number of columns"),
+        ("SELECT nextval('orders_id_seq')", r"\[refused\].*nextval"),
+    ],
+)
+def test_what_is_no_plain_query_is_told_so(client: RawClient, sql: str, said: str) -> None:
+    with pytest.raises(ToolFailed, match=said):
+        verify(client, checks=[{"name": "n", "base_sql": sql, "branch_sql": "SELECT id FROM users"}])
 
 
 def test_a_check_that_closes_its_parenthesis_is_refused(client: RawClient) -> None:

@@ -6,7 +6,7 @@ CREATE TABLE countries (country text, continent text, year int, life float8, pop
 -- copy countries from gapminder.csv null NA
 CREATE TABLE penguins (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, LIKE raw, culmen numeric[], seen daterange, photo bytea, doc json, code char(8));
 CREATE TYPE sex AS ENUM ('MALE', 'FEMALE');
-INSERT INTO penguins SELECT nextval('penguins_id_seq'), r.*, ARRAY[culmen_length, culmen_depth, flipper], daterange(egg, egg + 30),
+INSERT INTO penguins OVERRIDING SYSTEM VALUE SELECT nextval('penguins_id_seq'), r.*, ARRAY[culmen_length, culmen_depth, flipper], daterange(egg, egg + 30),
     sha256(individual::bytea), json_build_object('z', species, 'a', island, 'n', 1.50), left(individual, 8) FROM raw r;
 ALTER TABLE penguins ALTER sex TYPE sex USING sex::sex, ADD kg numeric GENERATED ALWAYS AS (mass / 1000) STORED;
 

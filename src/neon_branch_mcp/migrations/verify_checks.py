@@ -21,6 +21,7 @@ from .verify_catalogue import Catalogue, ColumnType
 from .verify_side import Field, SideRun, both
 
 LAST_SEMICOLON = re.compile(r";\s*(?:--[^\n]*(?:\n\s*|$)|/\*.*?\*/\s*)*$", re.DOTALL)
+SYNTAX = "42601"
 TYPES = """
 with recursive based as (
     select t.oid as asked, t.oid, t.typtype, t.typbasetype from pg_catalog.pg_type t where t.oid in ({oids})
@@ -113,6 +114,11 @@ async def _outputs(side: SideRun, name: str, sql: str) -> tuple[OutputColumn, ..
     try:
         fields = await side.describe(sql)
         types = await _types(side, fields)
+    except SqlError as exc:
+        if exc.fields.sqlstate != SYNTAX:
+            raise named(exc, name) from exc
+        told = f"Check {name!r}: what it runs on {side.role} {side.name!r} is no query whose rows can be compared ({exc.message})."
+        raise Conflict(f"{told} Write a SELECT, VALUES, TABLE or WITH … SELECT.") from exc
     except NeonBranchError as exc:
         raise named(exc, name) from exc
     return tuple(OutputColumn(f.name, types[f.type, f.typmod], f.table, f.column) for f in fields)

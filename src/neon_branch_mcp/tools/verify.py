@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import NeonBranchError, Refused
+from ..errors import NeonBranchError, Refused, SqlError, TimedOut
 from ..migrations.verify_report import VerifyReport
 from ..models import Branch
 from .context import Place, ToolContext
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RESERVE = 15.0
 """Seconds of the call kept for what comes before and after the comparison."""
 SNAPSHOT_LIFE = "2h"
+WANTS_PARAMETERS = "08P01"
+"""What Postgres says of a query with $1 that got no value."""
 
 
 class CheckInput(BaseModel):
@@ -96,12 +98,22 @@ async def _vetted(ctx: ToolContext, check: CheckInput, base: Place, branch: Plac
                 intent="query",
                 catalogue=functools.partial(ctx.app.executor.catalogue, place.target),
             )
-            await ctx.app.executor.run(place.target, vetted, params=None, max_rows=1, max_bytes=1_000)
+            with suppress(TimedOut):  # it was let begin; verify gives it more time
+                await ctx.app.executor.run(place.target, vetted, params=None, max_rows=1, max_bytes=1_000)
         except NeonBranchError as exc:
-            exc.message = f"Check {check.name!r}, {role} on {place.branch.name!r}: {exc.message}"
-            raise
+            raise _told(exc, f"Check {check.name!r}, {role} on {place.branch.name!r}") from exc
         sides.append(vetted)
     return Check(check.name, sides[0], sides[1])
+
+
+def _told(exc: NeonBranchError, where: str) -> NeonBranchError:
+    """The same error, saying which query it was and what a check can be."""
+    exc.message = f"{where}: {exc.message}"
+    if isinstance(exc, Refused):
+        exc.remedy = "A check is two queries that only read: one SELECT on each side."
+    elif isinstance(exc, SqlError) and exc.fields.sqlstate == WANTS_PARAMETERS:
+        exc.message = f"{where}: a check has no parameters; write the values into the query."
+    return exc
 
 
 @asynccontextmanager
@@ -131,6 +143,7 @@ async def _base(ctx: ToolContext, place: Place, asked: str | None) -> AsyncItera
 async def _as_branched(ctx: ToolContext, branch: Branch, database: str) -> AsyncIterator[_Base]:
     """The parent at the moment the branch was taken: a second branch of that moment, deleted afterwards. Else the parent as it is now."""
     branches = (await ctx.workspace()).branches
+    parent = await ctx.branch(branch.project_id, branch.parent_id)
     try:
         if branch.parent_lsn is None:
             raise Refused("the API does not say when the branch was taken", rule="no-base")
@@ -147,12 +160,13 @@ async def _as_branched(ctx: ToolContext, branch: Branch, database: str) -> Async
             progress=ctx.progress,
         )
     except NeonBranchError as exc:
-        parent = await ctx.branch(branch.project_id, branch.parent_id)
         note = f"The parent as it was when the branch was taken cannot be had here: {exc.message}"
         yield _Base(await ctx.place_on(parent, database), "parent now", note)
         return
     try:
-        yield _Base(await ctx.place_on(made.branch, database), "as branched")
+        place = await ctx.place_on(made.branch, database)
+        # To a reader it is the parent.
+        yield _Base(replace(place, branch=replace(place.branch, name=parent.name)), "as branched")
     finally:
         with anyio.CancelScope(shield=True):
             await branches.delete(made.branch)
