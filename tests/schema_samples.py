@@ -214,6 +214,7 @@ create view v1 as select id, boss from customer; alter view v1 rename column bos
 create function f_v1(x v1) returns int language sql as 'select x.id'; create view v2 as select f_v1(v1) as f from v1;
 create materialized view m1 as select count(*) as n from v2; create materialized view m2 as select n * 2 as nn from m1;
   create unique index on m2 (nn); cluster m2 using m2_nn_idx;
+  create materialized view m3 as select 'x'::text as t; alter materialized view m3 alter t set storage external, alter t set statistics 7;
 create function ins() returns trigger language plpgsql as 'begin return null; end';
   create trigger v1_ins instead of insert or delete on v1 for each row execute function ins(); comment on trigger v1_ins on v1 is 'tr';
 create type comp as (a sub, b mpaa[], c text collate "C");

@@ -21,7 +21,11 @@ def findings(folder: Path, **entry: Any) -> list[tuple[str, str]]:
     [
         ({"command": "neon-branch-mcpp", "args": ["serve"]}, "there is no program neon-branch-mcpp"),
         ({"command": "neon-branch-mcp", "args": ["serve", "--no-such-flag"]}, "No such option: --no-such-flag"),
-        ({"command": "neon-branch-mcp", "args": ["serve"]}, "No Neon API key"),
+        ({"command": "neon-branch-mcp", "args": ["serve"]}, "without a Neon API key"),
+        (
+            {"command": "neon-branch-mcp", "args": ["serve", "--api-key-file", "nowhere"]},
+            "The API key file nowhere cannot be read",
+        ),
         ({"type": "http", "url": "http://127.0.0.1:9/mcp"}, "does not answer"),
     ],
 )

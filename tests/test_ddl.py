@@ -87,3 +87,13 @@ def test_partitions_are_attached_before_any_index_is_made() -> None:
     said = to_ddl(Schema(tables=(parent, part)))
 
     assert said.index("ATTACH PARTITION public.part") < said.index("CREATE INDEX half ON ONLY public.t")
+
+
+def test_a_materialized_views_columns_keep_how_they_are_stored() -> None:
+    detail = ColumnDetail(storage="external", compression="lz4", statistics=7)
+    view = View("public", "m", True, "SELECT 'x' AS t", (Column("t", "text", detail=detail),))
+
+    assert list(finish(view)) == [
+        f"ALTER MATERIALIZED VIEW public.m ALTER COLUMN t {setting}"
+        for setting in ("SET STORAGE EXTERNAL", "SET COMPRESSION lz4", "SET STATISTICS 7")
+    ]

@@ -173,8 +173,18 @@ def test_its_answers_are_the_real_servers_to_the_byte(
         (["--tools", "branches,nonsense"], KEY),
         ([], {**KEY, "NEON_BRANCH_MCP_POLICY_LOOK_ONLY": "perhaps"}),
         ([], {}),
+        (["--api-key-file", "missing"], {}),
     ],
-    ids=["http", "unknown option", "missing value", "missing file", "unknown group", "wrong value", "no key"],
+    ids=[
+        "http",
+        "unknown option",
+        "missing value",
+        "missing file",
+        "unknown group",
+        "wrong value",
+        "no key",
+        "no key in a file",
+    ],
 )
 def test_it_steps_aside_for_what_it_does_not_understand(
     arguments: list[str], env: dict[str, str], tmp_path: Path

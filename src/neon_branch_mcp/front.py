@@ -226,8 +226,7 @@ def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) ->
         return env.get(f"{PREFIX}{section}_{key}".upper(), (document.get(section) or {}).get(key))
 
     local = flags.get("--local") or ("--cloud" not in flags and _truth(setting("local", "enabled")))
-    key = env.get("NEON_API_KEY") or flags.get("--api-key-file")
-    if not (local or key or setting("neon", "api_key") or setting("neon", "api_key_file")):
+    if not local and not _has_key(env, flags.get("--api-key-file") or setting("neon", "api_key_file"), setting):
         return None
     groups = flags.get("--tools") or setting("policy", "tools") or ()
     if isinstance(groups, str):
@@ -238,6 +237,16 @@ def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) ->
         read_only=flags.get("--read-only") or _truth(setting("policy", "look_only")),
         groups=tuple(groups) or None,
     )
+
+
+def _has_key(env: Mapping[str, str], file: Any, setting: Callable[[str, str], Any]) -> bool:
+    """Whether there is a key: one that is named but cannot be read is told by the real server, before it answers anything."""
+    if env.get("NEON_API_KEY") or setting("neon", "api_key"):
+        return True
+    try:
+        return bool(file) and Path(file).expanduser().stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _truth(value: Any) -> bool:

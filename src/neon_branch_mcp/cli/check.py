@@ -121,7 +121,7 @@ async def _server_findings(app: App) -> AsyncIterator[Finding]:
             for finding in await step(ctx):
                 yield finding
         except NeonBranchError as exc:
-            yield Finding("bad", title, exc.render(), REMEDIES.get(exc.code, ""))
+            yield Finding("bad", title, exc.render().removeprefix(f"[{exc.code}] "), REMEDIES.get(exc.code, ""))
             return
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -106,7 +107,7 @@ def _reached(title: str, path: Path, url: str, headers: dict[str, str]) -> Findi
             "bad",
             title,
             f"{path}: {url} does not answer ({exc.__class__.__name__}).",
-            "Start it: neon-branch-mcp serve --http ….",
+            f"Start it: neon-branch-mcp serve --http {urlsplit(url).netloc or 'HOST:PORT'}",
         )
     if answer.is_success:
         return Finding("ok", title, f"{path}: {url} answers.")
@@ -130,7 +131,11 @@ def _started(title: str, path: Path, kind: ClientKind, entry: Mapping[str, Any],
     asks = "${input:" in json.dumps(entry)
     if asks and "API key" in reason:
         return Finding("ok", title, f"{path}: the client asks for the key when it starts the server.")
-    return Finding("bad", title, f"{path}: does not start: {reason}", f"Try it: {' '.join(command)}")
+    if "NEON_API_KEY" in reason:
+        # The message itself says what to do, and the finding of the key has said it.
+        fix = f"Set NEON_API_KEY where you start {kind.title}, or: neon-branch-mcp init {kind.name} --local"
+        return Finding("bad", title, f"{path}: does not start without a Neon API key.", fix)
+    return Finding("bad", title, f"{path}: does not start: {reason}", f"See for yourself: {shlex.join(command)}")
 
 
 def _program(kind: ClientKind, entry: Mapping[str, Any]) -> str | None:

@@ -93,6 +93,7 @@ def finish(obj: SchemaObject, inline: bool = False, lookup: TableLookup | None =
             for c in obj.columns:
                 if c.default is not None:
                     yield f"ALTER VIEW {qualified(obj.schema, obj.name)} ALTER COLUMN {quote(c.name)} SET DEFAULT {c.default}"
+            yield from _column_settings(obj, f"ALTER MATERIALIZED VIEW {qualified(obj.schema, obj.name)}")
             for index in obj.indexes:
                 yield from create_index(obj, index)
                 if index.clustered:
@@ -386,9 +387,9 @@ def _inherited(table: Table, only: str, lookup: TableLookup, defaults: bool) -> 
             yield f"{only.replace(' ONLY', '')} ALTER COLUMN {quote(column.name)} SET NOT NULL"
 
 
-def _column_settings(table: Table, only: str) -> Statements:
-    for column in table.columns:
-        detail, alter = column.detail, f"{only} ALTER COLUMN {quote(column.name)}"
+def _column_settings(relation: Table | View, alter_it: str) -> Statements:
+    for column in relation.columns:
+        detail, alter = column.detail, f"{alter_it} ALTER COLUMN {quote(column.name)}"
         if detail.storage:
             yield f"{alter} SET STORAGE {detail.storage.upper()}"
         if detail.compression:
