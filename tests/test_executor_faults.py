@@ -378,6 +378,8 @@ async def test_a_full_server_is_waited_for_and_then_told(database_uri: str, leav
 
 async def test_an_sql_error_keeps_the_connection_and_its_session_is_clean(database_uri: str) -> None:
     async with bench(database_uri) as found:
+        await found.read("SELECT 1")  # may have opened a second one while the catalogue's was being cleaned
+        await settle(found)
         pid = await found.read("SELECT pg_backend_pid()")
         await settle(found)
         with pytest.raises(SqlError):

@@ -310,6 +310,7 @@ READS: tuple[str, ...] = (
     "SELECT 1 --\u0085; DROP TABLE canary",
     "SELECT current_query(), pg_jit_available()",
     "SELECT * FROM pg_stat_xact_user_tables",
+    "SELECT lo_get(o), loread(lo_open(o, 262144), 3) FROM lobs",
     "/* c */ SELECT 1 /* d */ ;  -- e",
     "(SELECT 1) UNION ALL (SELECT 2) ORDER BY 1 LIMIT 1",
     "TABLE orgs",

@@ -251,8 +251,6 @@ WIDE: dict[str, tuple[str, ...]] = {
         "SELECT pg_export_snapshot() FROM orgs",
         "SELECT lo_export(loid, '/tmp/pwn_lo3') FROM pg_largeobject LIMIT 1",
         "SELECT lo_import('/etc/hostname', 4747)",
-        "SELECT loread(lo_open(o, 262144), 5) FROM lobs",
-        "SELECT lo_get(o) FROM lobs",
         "SELECT lo_lseek64(lo_open(o, 131072), 0, 2) FROM lobs",
         "SELECT lo_truncate64(lo_open(o, 131072), 0) FROM lobs",
         "SELECT lo_tell(lo_open(o, 131072)) FROM lobs",

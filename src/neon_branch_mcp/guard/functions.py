@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from .lexer import LexError, Names, names, skip_blank, tokens
@@ -50,6 +50,7 @@ HARMLESS = _words(
     pg_ls_logicalsnapdir pg_ls_logicalmapdir pg_ls_replslotdir pgstattuple pgstatindex pg_relpages pgstattuple_approx
     pgstatginindex pgstathashindex pg_freespace pg_buffercache_pages pg_buffercache_summary
     pg_buffercache_usage_counts hypopg_list_indexes hypopg
+    lo_open lo_close loread lo_get lo_lseek lo_lseek64 lo_tell lo_tell64
     current_query pg_collation_actual_version pg_database_collation_actual_version pg_current_logfile pg_jit_available
     pg_get_wal_resource_managers pg_get_wal_summarizer_state pg_available_wal_summaries pg_wal_summary_contents pg_ls_summariesdir
     pg_stat_get_backend_wal pg_stat_get_xact_blocks_fetched pg_stat_get_xact_blocks_hit pg_stat_get_xact_function_calls
@@ -63,7 +64,7 @@ HARMLESS = _words(
 # Whole families, so that what an extension or a coming release adds is covered.
 _FAMILIES = (
     r"dblink\w*", r"pg_(?:try_)?advisory_\w+",
-    r"lo_(?:import|export|open|close|creat|create|unlink|put|get|from_bytea|lseek\w*|tell\w*|truncate\w*|manage)", r"loread", r"lowrite",
+    r"lo_(?:import|export|creat|create|unlink|put|from_bytea|truncate\w*|manage)", r"lowrite",
     r"pg_replication_\w+", r"pg_\w+_replication_slot\w*", r"pg_logical_\w+", r"pg_create_\w+", r"pg_drop_\w+",
     r"pg_read_\w*file\w*", r"pg_ls_dir", r"pg_stat_file", r"pg_file_\w+",
     r"pg_stat_reset\w*", r"pg_stat_statements_reset", r"pg_stat_(?:clear|force)_\w+", r"pg_(?:clear|restore|set)_\w+_stats",
@@ -115,6 +116,23 @@ class FunctionCatalogue:
     checked: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
+
+    @cached_property
+    def ways(self) -> tuple[str, ...]:
+        """Functions here that connect to other servers."""
+        return tuple(sorted(name for name in self.volatile if BEYOND_NAME.fullmatch(name)))
+
+    @property
+    def leads_away(self) -> bool:
+        """Something here leads to another server already."""
+        return bool(self.foreign or self.ways)
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The user's own functions that may do anything."""
+        return frozenset(name for name, whose in self.volatile.items() if whose not in (BUILT_IN, EXTENSION)).union(
+            self.mislabelled
+        )
 
 
 _GAP = r"(?:\s|--[^\n]*\n|/\*.*?\*/)+"

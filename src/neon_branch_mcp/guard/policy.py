@@ -12,11 +12,11 @@ from typing import Literal
 from ..config import PolicyConfig
 from ..errors import Refused
 from ..models import Access, Branch
-from .functions import BEYOND_NAME, FunctionCatalogue, Harm, judge, judge_calls, judge_plan
+from .functions import FunctionCatalogue, Harm, judge, judge_calls, judge_plan
 from .lexer import NO_NAMES, Names
 from .statements import Report, holds_code
 
-Intent = Literal["query", "run_sql", "explain", "explain_analyze"]
+Intent = Literal["query", "run_sql", "explain", "explain_analyze", "migration"]
 Channel = Literal["cursor", "exec", "any"]
 """`cursor`: DECLARE … CURSOR FOR the text. `exec`: the extended protocol, one statement. `any`: whatever Postgres allows."""
 ON_A_BRANCH = "Run it on a branch: create_branch, then run_sql with branch=…."
@@ -292,7 +292,7 @@ def _decide_write(
         return Refuse("one-statement", f"{begin}: explain_sql explains one statement; this text has {report.count}.")
     if explains and report.kind in ("explain", "explain-analyze"):
         return Refuse("statement", f"{begin}: give explain_sql the statement itself, without EXPLAIN.")
-    if not policy.reach_beyond and (harm := _beyond(sql, report, catalogue, elsewhere)) is not None:
+    if not policy.reach_beyond and (harm := _beyond(sql, report, catalogue, elsewhere, intent)) is not None:
         return Refuse(
             harm.rule,
             f"{begin}: this statement {harm.reason}. A branch's copies of servers, passwords and subscriptions still lead to the "
@@ -328,7 +328,11 @@ DATA_ONLY = frozenset(
 )
 
 
-WATCHED = frozenset({"DO", "SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE"})
+# Statements that must be a transaction of their own, besides those that say CONCURRENTLY. None runs a user's code beyond an index's.
+ALONE = re.compile(
+    r"VACUUM|REINDEX|CLUSTER|DISCARD|ALTER SYSTEM|(?:CREATE|DROP|ALTER) (?:DATABASE|TABLESPACE\b.*|SUBSCRIPTION)|PREPARE TRANSACTION"
+    r"|COMMIT|ROLLBACK|BEGIN|START TRANSACTION|END|ABORT"
+)
 
 
 def _needs_watching(report: Report, catalogue: FunctionCatalogue | None) -> bool:
@@ -336,20 +340,27 @@ def _needs_watching(report: Report, catalogue: FunctionCatalogue | None) -> bool
 
     Several statements are one transaction anyway unless they say otherwise. What commits by itself cannot be watched.
     """
-    if report.commits or len(report.heads) < report.count or "CALL" in report.heads:
+    if report.commits or len(report.heads) < report.count:
         return False
-    if report.count == 1 and report.heads[0] not in WATCHED:
+    if report.count == 1 and (ALONE.fullmatch(report.heads[0]) or "concurrently" in report.names):
         return False
-    return "DO" in report.heads or bool(catalogue and catalogue.foreign)
+    if catalogue is None:
+        return "DO" in report.heads
+    if catalogue.leads_away:
+        return True
+    # A procedure may commit on its way.
+    return "CALL" not in report.heads and ("DO" in report.heads or not catalogue.own.isdisjoint(report.calls))
 
 
-def _beyond(sql: str, report: Report, catalogue: FunctionCatalogue | None, elsewhere: Collection[str]) -> Harm | None:
+def _beyond(
+    sql: str, report: Report, catalogue: FunctionCatalogue | None, elsewhere: Collection[str], intent: Intent
+) -> Harm | None:
     """What reaches another server from a branch that may be written."""
     if report.beyond_statement is not None:
         return Harm("reach-beyond", f"is {report.beyond_statement}, which connects to another server")
     if report.beyond is not None:
         return Harm("reach-beyond", f"calls {report.beyond}, which connects to another server")
-    if report.assembles and catalogue is not None and (harm := _assembled(report, catalogue)) is not None:
+    if catalogue is not None and (harm := _unwatchable(report, catalogue, intent)) is not None:
         return harm
     folded = sql.lower()
     for endpoint in elsewhere:
@@ -364,16 +375,18 @@ def _beyond(sql: str, report: Report, catalogue: FunctionCatalogue | None, elsew
     return None
 
 
-def _assembled(report: Report, catalogue: FunctionCatalogue) -> Harm | None:
-    """SQL put together at run time, in a database from which it could reach others before anybody looks."""
-    ways = sorted(name for name in catalogue.volatile if BEYOND_NAME.fullmatch(name))
-    at_once = [name for name in ways if not name.startswith("postgres_fdw")]
-    if at_once:
+def _unwatchable(report: Report, catalogue: FunctionCatalogue, intent: Intent) -> Harm | None:
+    """Code that cannot be seen, in a database from which it could reach others before anybody looks."""
+    at_once = [name for name in catalogue.ways if not name.startswith("postgres_fdw")]
+    if report.assembles and at_once:
         return Harm("reach-beyond", f"runs SQL that it puts together, where {at_once[0]} can connect to other servers")
-    if (catalogue.foreign or ways) and (report.commits or "CALL" in report.heads):
+    if (
+        catalogue.leads_away and report.commits and intent != "migration"
+    ):  # a migration's own transactions are looked at
         return Harm(
             "reach-beyond",
-            "runs SQL that it puts together and commits it, where foreign tables can lead to other servers",
+            "runs code and commits it by itself, where foreign tables can lead to other servers; without BEGIN and COMMIT all "
+            "statements of a call are one transaction, which is looked at before it commits",
         )
     return None
 

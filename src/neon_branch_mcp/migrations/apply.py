@@ -46,15 +46,17 @@ async def apply(
     statement_timeout: float = 120,
     who: str = "",
     progress: Progress | None = None,
+    stay: bool = True,
 ) -> MigrationReport:
     """Apply the script `sql` under `name` and measure what it does.
 
     Returns a report whose `applied` says whether the changes are in the database. The same name with the same SQL is not run again; with
-    other SQL it raises Conflict. `dry_run` runs everything and rolls back. Raises MigrationFailed (code `sql`) with the failed report,
+    other SQL it raises Conflict. `dry_run` runs everything and rolls back. With `stay`, a transaction of it that reached another server is
+    rolled back and Refused. Raises MigrationFailed (code `sql`) with the failed report,
     TimedOut with the holder when a lock or the time ran out, Cancelled, Unreachable; each says what is left.
     """
     planned = await asyncio.to_thread(plan, sql)
-    request = Request(target, planned, name, version, dry_run, lock_timeout, statement_timeout, who, progress)
+    request = Request(target, planned, name, version, dry_run, lock_timeout, statement_timeout, who, progress, stay)
     return await uninterrupted(_apply(sessions, request))
 
 

@@ -11,9 +11,12 @@ import anyio
 import psycopg
 from psycopg import AsyncConnection
 
-from ..errors import NeonBranchError, SqlError
+from ..errors import NeonBranchError, Refused, SqlError
+from ..guard.policy import MAY_REACH
+from ..postgres.beyond import Connections, connections, reached
 from ..postgres.errors import translating
 from ..postgres.target import Target
+from ..postgres.wire import Wire
 from .advice import Facts, advise
 from .failing import Stopped, failed_in, failure_of, stopped_outside, stopping_at, what_is_left
 from .ledger import record
@@ -38,6 +41,7 @@ class Request:
     statement_timeout: float
     who: str
     progress: Progress | None
+    stay: bool = True
 
 
 @dataclass
@@ -51,6 +55,8 @@ class Run:
     change: SchemaChange
     started: float = field(default_factory=time.perf_counter)
     committed: int = 0
+    leads: Connections | None = None
+    """What led to other servers before the open transaction."""
 
     async def run(self) -> MigrationReport:
         try:
@@ -64,6 +70,10 @@ class Run:
             with anyio.CancelScope(shield=True):
                 error = await self._failed(stopped)
             raise error from stopped.error
+        except Refused as refused:
+            with anyio.CancelScope(shield=True):
+                error = await self._refused(refused)
+            raise error from refused
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
                 await self._abandon()
@@ -84,6 +94,7 @@ class Run:
             await self.tracer.begin_transaction()
         own = group.begin is not None and group.begin.kind in ("begin", "start")
         text = group.begin.text if own and group.begin else "BEGIN"
+        await self._stand()
         await self._send(group.begin or group.statements[0], text)
 
     async def _end(self, group: Group, *, last: bool) -> MigrationReport | None:
@@ -93,6 +104,7 @@ class Run:
             self.tracer.end_transaction(kept=False)
             return None
         await self._check_deferred(final)
+        await self._look()
         report = None
         with translating():
             if last:
@@ -116,6 +128,34 @@ class Run:
         self.committed += len(group.statements)
         return report
 
+    async def _stand(self) -> None:
+        """Remember what leads to other servers. Not inside the transaction, whose first statement may have to be SET TRANSACTION."""
+        if self.request.stay:
+            with translating():
+                self.leads = await connections(Wire(self.conn))
+
+    async def _look(self) -> None:
+        """Raises Refused when the open transaction reached another server; what was not in a transaction cannot be seen so."""
+        if self.leads is None:
+            return
+        try:
+            await Wire(self.conn).ours(self.leads.stayed())
+        except psycopg.Error as exc:
+            if how := reached(exc):
+                raise Refused(f"It {how}.", rule="reach-beyond", remedy=MAY_REACH) from exc
+            with translating():
+                raise
+
+    async def _refused(self, refused: Refused) -> Refused:
+        """Rolled back, recorded where something is committed, and told with what is left."""
+        await self._abandon()
+        left = "Rolled back; nothing applied."
+        if self.committed:
+            await self._record_alone("partly_applied")
+            left = f"{self.committed} of {len(self.request.plan.statements)} statements are applied and committed; the rest is rolled back."
+        name = self.request.target.branch_name
+        return Refused(f'Refused on "{name}": {refused.message} {left}', rule=refused.rule, remedy=refused.remedy)
+
     async def _check_deferred(self, final: PlannedStatement) -> None:
         """Deferred constraints and triggers run now, where they are seen, and in a dry run too; COMMIT would run them next."""
         started = time.perf_counter()
@@ -130,12 +170,14 @@ class Run:
         notes: list[str] = []
         with translating():
             await self.tracer.begin_transaction()
+        await self._stand()
         await self._send(self.request.plan.statements[0], "BEGIN")
         for group in self.request.plan.groups:
             if group.transactional:
                 await self._try_group(group)
             else:
                 notes.append(await self._try_lone(group.statements[0]))
+        await self._look()
         await self.change.complete(self.conn)
         report = self._report("dry_run", notes)
         await self.conn.rollback()

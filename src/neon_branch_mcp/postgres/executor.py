@@ -32,7 +32,7 @@ from .rows import RowSet, RowSink
 from .sessions import Connection, Sessions
 from .target import Target
 from .waiting import uninterrupted
-from .wire import Wire
+from .wire import Statement, Wire
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Try)
@@ -288,16 +288,30 @@ class Executor:
         if not vetted.rollback and not vetted.watched and vetted.channel != "cursor":
             call.sent = True
             return await call.stream(wire)
+        if vetted.watched:
+            return await self._watched(wire, call)
         await wire.ours("BEGIN")
         try:
-            before = await connections(wire) if vetted.watched else None
             rows = await call.rows(wire)
-            if before is not None and (how := await reached(wire, before)):
-                _raise(vetted.reached_beyond(how))
             if not vetted.rollback:
                 call.sent = True
                 await wire.ours("COMMIT")
             return rows
+        finally:
+            await roll_back(wire)
+
+    async def _watched(self, wire: Wire, call: Call) -> RowSet:
+        """In a transaction that is committed only if it stayed on this server."""
+        try:
+            before = await connections(wire, Statement("BEGIN"))
+            rows = await call.rows(wire)
+            call.sent = not call.vetted.rollback
+            await wire.ours(f"{before.stayed()}; {'ROLLBACK' if call.vetted.rollback else 'COMMIT'}")
+            return rows
+        except psycopg.Error as exc:
+            if how := reached(exc):
+                raise call.vetted.reached_beyond(how).error() from exc
+            raise
         finally:
             await roll_back(wire)
 

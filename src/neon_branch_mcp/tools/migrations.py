@@ -49,6 +49,7 @@ async def apply_migration(
         statement_timeout=limits.statement_timeout,
         who=ctx.caller.client,
         progress=ctx.progress,
+        stay=not ctx.app.config.policy.reach_beyond,
     )
     ctx.app.executor.forget(place.target)
     return report
@@ -63,7 +64,7 @@ async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
             part,
             branch=place.branch,
             access=place.access,
-            intent="run_sql",
+            intent="migration",
             catalogue=functools.partial(ctx.app.executor.catalogue, place.target),
             elsewhere=elsewhere,
         )
