@@ -5,6 +5,7 @@ Measured under pgbench's load on the parent, from the call of the control plane 
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -134,12 +135,14 @@ def copied_and_started(made: Bench) -> tuple[Sample, Callable[[], None]]:
     """
     template = made.create()
     stopped, parent = made.cluster(template.id), made.cluster(made.root.id)
-    places, target = stopped.places, made.opened.plane.data_dir / "copied"
+    places = stopped.places
     stopped.stop()
     pg_ctl = [stopped.binaries.tool("pg_ctl"), "-D", str(stopped.data), "-s", "-w"]
     options = f"-p {free_port()} -k {places.sockets}"
 
     def once() -> float:
+        # Where our copies go, and under a name of its own as theirs: ext4 goes by the name, and slowly where much was deleted just now.
+        target = places.clusters / f"copied-{secrets.token_hex(4)}"
         begin = time.perf_counter()
         subprocess.run(["cp", "-a", str(parent.data), str(target)], check=False, stderr=subprocess.DEVNULL)
         started = [*pg_ctl, "-l", "/dev/null", "-o", options, "start"]
