@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from anyio.from_thread import BlockingPortal
 
-from neon_branch_mcp.local.store import BaseRow
+from neon_branch_mcp.local.store import BaseRow, ClusterRow
 
 from .conftest import PlaneApi, other_plane
 
@@ -91,6 +91,42 @@ def test_a_transaction_that_commits_at_the_lsn_itself_is_not_yet_there(past: Pas
     assert row is not None
     made = past.api.create_branch("uncommitted", parent_lsn=row[0])
     assert past.rows(made["id"], "late") == []
+
+
+def test_the_schema_of_an_earlier_moment_is_told_and_compared_and_leaves_nothing_behind(past: Past) -> None:
+    path = f"{past.api.project}/branches/{past.root}"
+    core = past.api.plane.service.core
+    with psycopg.connect(past.api.uri(past.root, "neondb", "neondb_owner"), autocommit=True) as conn:
+        conn.execute("CREATE TABLE later (n int)")
+    ask = {"db_name": "neondb"}
+    then, at = past.times[2].isoformat(), past.lsns[1]
+    assert "TABLE public.later" not in past.api("GET", f"{path}/schema", params={**ask, "timestamp": then})["sql"]
+    tables = past.api("GET", f"{path}/schema", params={**ask, "lsn": at, "format": "json"})["json"]["tables"]
+    assert [t["name"] for t in tables] == ["moments"]
+    compared = {**ask, "base_branch_id": past.root, "base_timestamp": then}
+    assert "+CREATE TABLE public.later" in past.api("GET", f"{path}/compare_schema", params=compared)["diff"]
+    with core.store.read() as tx:
+        known = {row.id: row.purpose for row in tx.all(ClusterRow)}
+    assert "past" not in known.values()
+    assert {p.name for p in core.places.clusters.iterdir()} <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("moment", "status", "said"),
+    [
+        ({"timestamp": "2020-01-01T00:00:00Z"}, 422, "outside the history"),
+        ({"timestamp": "yesterday"}, 400, "timestamp should be a time"),
+        ({"lsn": "FF/0"}, 422, "ahead of the branch"),
+        ({"lsn": "0-1"}, 400, "is not an LSN"),
+        ({"lsn": "0/1", "timestamp": "2020-01-01T00:00:00Z"}, 400, "not both"),
+    ],
+)
+def test_a_schema_that_the_history_does_not_reach_is_refused(
+    past: Past, moment: dict[str, str], status: int, said: str
+) -> None:
+    path = f"{past.api.project}/branches/{past.root}/schema"
+    refused = past.api.request("GET", path, params={"db_name": "neondb", **moment})
+    assert (refused.status_code, said in refused.json()["message"]) == (status, True), refused.text
 
 
 def test_a_branch_is_restored_to_its_parents_past_on_the_same_connection_string(past: Past) -> None:

@@ -1,12 +1,13 @@
 """The local control plane as its users meet it: branches over the API, SQL through the connection strings."""
 
+import shutil
 import time
 from collections.abc import Callable
 
 import psycopg
 from anyio.from_thread import BlockingPortal
 
-from neon_branch_mcp.local.store import SpareRow
+from neon_branch_mcp.local.store import BranchRow, SpareRow
 from tests.conftest import MadeBranch, PlaneApi, other_plane
 
 
@@ -50,6 +51,27 @@ def test_a_deleted_branch_is_gone_with_its_port_and_files(
     api("DELETE", f"{api.project}/branches/{made.id}")
     assert not folder.exists()
     assert api.request("GET", f"{api.project}/branches/{made.id}").status_code == 404
+
+
+def test_a_branch_whose_files_are_gone_is_told_as_such_and_made_whole_by_a_reset(
+    api: PlaneApi, make_branch: Callable[..., MadeBranch]
+) -> None:
+    made = make_branch()
+    core = api.plane.service.core
+    branch = core.branch(made.id)
+    core.cluster_of(branch).stop()
+    shutil.rmtree(core.cluster_of(branch).folder)
+    path = f"{api.project}/branches/{made.id}"
+    refused = api.request("GET", f"{path}/roles")
+    assert (refused.status_code, "has no files" in refused.json()["message"]) == (500, True), refused.text
+    with core.store.write() as tx:
+        tx.change(BranchRow, made.id, pending_state="deleting")  # its files go before its row does
+    assert api.request("GET", f"{path}/roles").status_code == 404
+    with core.store.write() as tx:
+        tx.change(BranchRow, made.id, pending_state=None)
+    api("POST", f"{path}/restore", json={"source_branch_id": branch.parent_id})
+    with psycopg.connect(made.uri) as conn:
+        assert conn.execute("SELECT count(*) FROM users").fetchone() == (10_000,)
 
 
 def test_a_scratch_database_is_empty_and_its_owners(database_uri: str, superuser_uri: str) -> None:

@@ -95,6 +95,10 @@ class Cluster:
         found = self.running()
         if found is not None and self._wait_ready(None, found.pid):
             return self.running() or found
+        if not self.exists():
+            raise Unreachable(
+                f"Cluster {self.id} has no files: {self.data} is gone. Reset its branch from its parent, or delete it."
+            )
         self._check_version()
         deadline = time.monotonic() + START_TIMEOUT
         while True:
@@ -161,13 +165,12 @@ class Cluster:
 
     def _check_version(self) -> None:
         """A cluster belongs to one major version for good. Raises ConfigError for another one's."""
-        with contextlib.suppress(FileNotFoundError):
-            made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
-            if made_by != str(self.binaries.major):
-                raise ConfigError(
-                    f"Cluster {self.id} was made by Postgres {made_by}, and {self.binaries.folder} ({self.binaries.source}) "
-                    f"holds {self.binaries.version}; set local.bin_dir to a Postgres {made_by}, or name another --data-dir."
-                )
+        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        if made_by != str(self.binaries.major):
+            raise ConfigError(
+                f"Cluster {self.id} was made by Postgres {made_by}, and {self.binaries.folder} ({self.binaries.source}) "
+                f"holds {self.binaries.version}; set local.bin_dir to a Postgres {made_by}, or name another --data-dir."
+            )
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         if self.log.exists() and self.log.stat().st_size > LOG_KEPT:
@@ -226,7 +229,8 @@ def _says_ready(data: Path, pid: int | None = None) -> bool:
     lines = _pid_lines(data)
     if pid is not None and lines[:1] != [str(pid)]:
         return False
-    return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
+    # "standby" is a recovery that takes no connections; a hot standby says ready.
+    return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
 def _read_pid_file(data: Path) -> Running | None:

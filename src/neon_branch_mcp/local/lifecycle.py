@@ -11,7 +11,7 @@ from ..errors import Unreachable
 from .clone import remove
 from .cluster import Cluster
 from .core import Core
-from .problems import Problem
+from .problems import Problem, not_found
 from .store import BaseRow, ClusterRow, EndpointRow, SpareRow, now
 
 SESSION_ATTEMPTS = 5
@@ -26,7 +26,10 @@ def wake(core: Core, branch_id: str) -> Cluster:
                 cluster.start()
                 _note_started(core, branch_id)
         except (Unreachable, FileNotFoundError):
-            if core.cluster_of(core.branch(branch_id)).id == cluster.id:
+            branch = core.branch(branch_id)
+            if branch.pending_state == "deleting":
+                raise not_found("branch") from None
+            if core.cluster_of(branch).id == cluster.id:
                 raise
             continue  # a reset has put another cluster in its place
         return cluster

@@ -4,8 +4,9 @@ from starlette.responses import Response
 
 from . import administration, objects, schemas
 from .access import FoundDatabase
+from .history import Moment
 from .problems import Problem, not_found
-from .routes_common import BRANCH, Call, Route, answer, blocking, named
+from .routes_common import BRANCH, Call, Route, answer, blocking, named, parse_time
 from .store import BranchRow
 
 
@@ -69,15 +70,25 @@ async def delete_role(call: Call) -> Response:
 
 
 async def schema(call: Call) -> Response:
-    """The schema as SQL, or as JSON with `format=json`."""
-    name, form = call.required("db_name"), call.query.get("format", "sql")
-    if call.query.get("lsn") or call.query.get("timestamp"):
-        raise Problem(422, "the schema of the past is not kept here; make a branch at that time and ask there")
+    """The schema as SQL, or as JSON with `format=json`; at an earlier moment with `lsn` or `timestamp`."""
+    name, form, when = call.required("db_name"), call.query.get("format", "sql"), _moment(call)
     if form == "sql":
-        return answer({"sql": await blocking(schemas.as_sql, call.service, call.project_id, call.branch_id, name)})
+        return answer(
+            {"sql": await blocking(schemas.as_sql, call.service, call.project_id, call.branch_id, name, when)}
+        )
     if form == "json":
-        return answer({"json": await blocking(schemas.as_json, call.service, call.project_id, call.branch_id, name)})
+        return answer(
+            {"json": await blocking(schemas.as_json, call.service, call.project_id, call.branch_id, name, when)}
+        )
     raise Problem(400, "format is sql or json")
+
+
+def _moment(call: Call, prefix: str = "") -> Moment:
+    """The point in time of a query; none where neither is given."""
+    lsn, stamp = call.query.get(f"{prefix}lsn") or None, call.query.get(f"{prefix}timestamp") or None
+    if lsn is not None and stamp is not None:
+        raise Problem(400, f"give {prefix}lsn or {prefix}timestamp, not both")
+    return Moment(lsn, None if stamp is None else parse_time(stamp, f"{prefix}timestamp"))
 
 
 async def compare_schema(call: Call) -> Response:
@@ -85,9 +96,9 @@ async def compare_schema(call: Call) -> Response:
     base = call.query.get("base_branch_id") or branch.parent_id
     if base is None:
         raise Problem(400, "the branch has no parent; base_branch_id is required")
-    name = call.required("db_name")
-    before = await blocking(schemas.as_sql, call.service, call.project_id, base, name)
-    after = await blocking(schemas.as_sql, call.service, call.project_id, call.branch_id, name)
+    name, when, base_when = call.required("db_name"), _moment(call), _moment(call, "base_")
+    before = await blocking(schemas.as_sql, call.service, call.project_id, base, name, base_when)
+    after = await blocking(schemas.as_sql, call.service, call.project_id, call.branch_id, name, when)
     return answer({"diff": schemas.unified_diff(before, after, name)})
 
 

@@ -1,11 +1,16 @@
-"""A branch's schema as Neon's API gives it: pg_dump's SQL, a JSON of tables, a unified diff."""
+"""A branch's schema, now or at a moment of its history, as Neon's API gives it: pg_dump's SQL, a JSON of tables, a unified diff."""
 
 import difflib
 import os
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from . import access, ids
 from .cluster import Cluster
-from .lifecycle import wake
+from .core import branch_in
+from .history import Moment, base_for, check_not_ahead, recover
+from .lifecycle import discard, wake
 from .objects import Json
 from .problems import Problem, not_found
 from .service import Service
@@ -19,20 +24,57 @@ ORDER BY 1, 2, a.attnum
 """
 
 
-def _cluster(service: Service, project_id: str, branch_id: str, database: str) -> Cluster:
-    if database not in [d.name for d in service.databases(project_id, branch_id)]:
+PURPOSE = "past"
+
+
+@contextmanager
+def _opened(service: Service, project_id: str, branch_id: str, database: str, moment: Moment) -> Iterator[Cluster]:
+    """The branch's cluster, which runs and has this database; for an earlier moment one as it was then, thrown away afterwards."""
+    if moment != Moment():
+        with _past(service, project_id, branch_id, moment) as cluster:
+            with cluster.connect() as conn:
+                found = access.databases(conn)
+            _check_database(database, found)
+            yield cluster
+        return
+    _check_database(database, service.databases(project_id, branch_id))
+    yield wake(service.core, branch_id)
+
+
+def _check_database(name: str, found: Sequence[access.FoundDatabase]) -> None:
+    if name not in [d.name for d in found]:
         raise not_found("database")
-    return wake(service.core, branch_id)
 
 
-def as_sql(service: Service, project_id: str, branch_id: str, database: str) -> str:
+@contextmanager
+def _past(service: Service, project_id: str, branch_id: str, moment: Moment) -> Iterator[Cluster]:
+    """Only the cluster's row says what it is for: one that a kill leaves behind belongs to nothing and is swept away."""
+    core = service.core
+    service.branch(project_id, branch_id)
+    with core.store.read() as tx:
+        base = base_for(tx, branch_in(tx, branch_id), moment)
+    source = wake(core, branch_id)
+    check_not_ahead(source, moment)
+    cluster = core.register_cluster(ids.cluster_id(), project_id, None, PURPOSE)
+    try:
+        recover(core, base, source, cluster, moment, durable=False)
+        yield cluster
+    finally:
+        discard(core, cluster.id)
+
+
+def as_sql(service: Service, project_id: str, branch_id: str, database: str, moment: Moment) -> str:
     """What `pg_dump --schema-only` writes, without owners and grants. Raises Problem where pg_dump fails."""
-    cluster = _cluster(service, project_id, branch_id, database)
+    with _opened(service, project_id, branch_id, database, moment) as cluster:
+        return _dump(cluster, database)
+
+
+def _dump(cluster: Cluster, database: str) -> str:
     with cluster.connect(database) as conn:
         host, port, user = conn.info.host, conn.info.port, conn.info.user
     done = subprocess.run(
         [
-            service.core.binaries.tool("pg_dump"),
+            cluster.binaries.tool("pg_dump"),
             *("--schema-only", "--no-owner", "--no-privileges", "--no-password"),
             *(f"--host={host}", f"--port={port}", f"--username={user}", f"--dbname={database}"),
         ],
@@ -48,11 +90,10 @@ def as_sql(service: Service, project_id: str, branch_id: str, database: str) -> 
     return "\n".join(lines) + "\n"
 
 
-def as_json(service: Service, project_id: str, branch_id: str, database: str) -> Json:
+def as_json(service: Service, project_id: str, branch_id: str, database: str, moment: Moment) -> Json:
     """The tables with their columns."""
-    cluster = _cluster(service, project_id, branch_id, database)
     tables: dict[tuple[str, str], list[Json]] = {}
-    with cluster.connect(database) as conn:
+    with _opened(service, project_id, branch_id, database, moment) as cluster, cluster.connect(database) as conn:
         for schema, table, column, type_name, nullable, generated in conn.execute(_COLUMNS):
             facts = {"name": column, "type": type_name, "nullable": nullable, "generated": generated}
             tables.setdefault((schema, table), []).append(facts)
