@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from neon_branch_mcp.cli.clients import CLIENTS, Reach
+from neon_branch_mcp.cli.launch import launch_command
 from neon_branch_mcp.errors import ConfigError
 
 STDIO = Reach(command="neon-branch-mcp", args=("serve",), approvals={"run_sql": "approve", "delete_branch": "prompt"})
@@ -143,3 +144,29 @@ def test_a_file_that_is_not_understood_is_an_error_and_not_overwritten(client: s
 def test_claude_desktop_is_not_given_a_url() -> None:
     with pytest.raises(ConfigError, match="Connectors"):
         CLIENTS["claude-desktop"].merge("", "neon", HTTP)
+
+
+@pytest.mark.parametrize(
+    ("local", "command"),
+    [(False, ["uvx", "neon-branch-mcp"]), (True, ["uvx", "--from", "neon-branch-mcp[local]", "neon-branch-mcp"])],
+)
+def test_from_uvx_a_client_is_told_to_start_it_by_uvx_with_postgres_where_it_is_needed(
+    local: bool, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.prefix", "/home/ann/.cache/uv/archive-v0/x1")
+    assert launch_command(local=local) == command
+
+
+@pytest.mark.parametrize(
+    ("client", "text"),
+    [
+        ("cursor", '{"mcpServers": {"neon": "gone"}}'),
+        ("vscode", '{"servers": {"neon": {"url": "https://mcp.neon.tech/mcp", "headers": {"a": "b"}}}, "inputs": []}'),
+        ("claude-code", "  \n"),
+        ("claude-desktop", '{"mcpServers": {}, "globalShortcut": "é"}'),
+    ],
+)
+def test_what_stood_under_the_name_is_replaced_and_nothing_of_the_old_way_stays(client: str, text: str) -> None:
+    entry = merged(client, text)
+    assert entry["command"] == "neon-branch-mcp"
+    assert not {"url", "headers"} & set(entry)

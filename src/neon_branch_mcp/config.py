@@ -260,9 +260,8 @@ class Config(Section):
         try:
             text = self.neon.api_key_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigError(
-                f"The API key file {self.neon.api_key_file} cannot be read: {exc.__class__.__name__}."
-            ) from exc
+            reason = getattr(exc, "strerror", None) or "it is not text"
+            raise ConfigError(f"The API key file {self.neon.api_key_file} cannot be read: {reason}.") from exc
         if not text:
             raise ConfigError(f"The API key file {self.neon.api_key_file} is empty.")
         return Secret(text)

@@ -13,6 +13,7 @@ from ..app import NO_KEY, Caller, open_app
 from ..config import Config
 from ..errors import ConfigError
 from ..server import build_server, session_caller
+from ..tools.catalogue import TOOLS
 from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings
 
 
@@ -26,6 +27,9 @@ def call(
     data_dir: DataDir = None,
 ) -> None:
     """Call one tool and print its result as JSON. Exit 1 when the tool answers with an error."""
+    names = [spec.name for spec in TOOLS]
+    if tool not in names:
+        raise ConfigError(f"There is no tool {tool}. There are: {', '.join(names)}.")
     loaded = settings(config, api_key_file, project_id, local, data_dir)
     if not loaded.local.enabled and loaded.api_key() is None:
         raise ConfigError(NO_KEY)

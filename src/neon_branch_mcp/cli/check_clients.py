@@ -135,6 +135,9 @@ def _started(title: str, path: Path, kind: ClientKind, entry: Mapping[str, Any],
         # The message itself says what to do, and the finding of the key has said it.
         fix = f"Set NEON_API_KEY where you start {kind.title}, or: neon-branch-mcp init {kind.name} --local"
         return Finding("bad", title, f"{path}: does not start without a Neon API key.", fix)
+    if "API key file" in reason:
+        fix = f"Write your Neon API key into that file, or: NEON_API_KEY=… neon-branch-mcp init {kind.name}"
+        return Finding("bad", title, f"{path}: does not start: {reason}", fix)
     return Finding("bad", title, f"{path}: does not start: {reason}", f"See for yourself: {shlex.join(command)}")
 
 

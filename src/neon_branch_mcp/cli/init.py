@@ -79,7 +79,7 @@ def serve_args(
 
 def reach_for(kind: ClientKind, args: tuple[str, ...], *, http: str | None, needs_key: bool) -> Reach:
     """How this client is to reach the server."""
-    command, *before = launch_command(full_path=kind.project_file is None)
+    command, *before = launch_command(full_path=kind.project_file is None, local="--local" in args)
     return Reach(
         command=command,
         args=(*before, *args),

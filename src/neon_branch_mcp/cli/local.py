@@ -251,4 +251,4 @@ def down(config: ConfigFile = None, data_dir: DataDir = None) -> None:
                     cluster = plane.service.core.cluster_of(branch)
                     stopped += cluster.running() is not None
                     cluster.stop()
-    stderr.print(f"{stopped} stopped.")
+    stderr.print(f"{stopped} stopped. While `local up` or a server runs, a connection starts them again.")
