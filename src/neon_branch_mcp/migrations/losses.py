@@ -186,12 +186,14 @@ class Judge:
         )
 
     async def _rows_before(self, change: Change) -> int | None:
-        name = Identifier(change.before.schema, change.before.name)
-        count = SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(name)
-        # The migration's own lock may keep the watching connection out; then the count from the beginning must do.
-        found = await _attempt(self.watching, lambda: _scalar(self.watching, count))
         counted = self._counted(change)
-        return found if found is not None else counted.rows if counted else None
+        # The migration's own lock keeps the watching connection out; then the count from the beginning must do.
+        if "AccessExclusiveLock" not in change.now.modes:
+            name = Identifier(change.before.schema, change.before.name)
+            count = SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(name)
+            if (found := await _attempt(self.watching, lambda: _scalar(self.watching, count))) is not None:
+                return found
+        return counted.rows if counted else None
 
     async def _overwritten(self, step: Step, change: Change, updated: int) -> str | None:
         """Which old columns an UPDATE overwrote, in words; None when every value of before is still there."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..errors import NeonBranchError, Refused, SqlError
 from ..guard.policy import MAY_REACH
 from ..postgres.beyond import Connections, connections, reached
 from ..postgres.errors import translating
+from ..postgres.in_flight import InFlight
 from ..postgres.target import Target
 from ..postgres.wire import Wire
 from .advice import Facts, advise
@@ -26,6 +27,9 @@ from .report import Advice, Failure, MigrationReport, State, verdict_of
 from .schema_change import SchemaChange
 from .trace import Evidence, Tracer
 from .watch import Progress, Sample, watching
+
+TOGETHER = 100
+"""Statements sent together at most."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,7 @@ class Run:
             await self._lone(group.statements[0])
             return None
         await self._begin(group)
-        for statement in group.statements:
-            await self._statement(statement)
+        await self._statements(group.statements)
         return await self._end(group, last=last)
 
     async def _begin(self, group: Group) -> None:
@@ -198,8 +201,7 @@ class Run:
         if undone:
             await self._send(first, "SAVEPOINT neon_branch_mcp_group")
             self.tracer.save("neon_branch_mcp_group")
-        for statement in group.statements:
-            await self._statement(statement)
+        await self._statements(group.statements)
         if undone:
             await self._send(first, "ROLLBACK TO neon_branch_mcp_group")
             with stopping_at(first):
@@ -207,12 +209,58 @@ class Run:
         else:
             await self._check_deferred(group.statements[-1])
 
-    async def _statement(self, statement: PlannedStatement) -> None:
-        if self.tracer.meets_old(statement):
+    async def _statements(self, statements: Sequence[PlannedStatement]) -> None:
+        """One after the other; those between which nothing has to be asked are on their way together."""
+        i = 0
+        while i < len(statements):
+            stretch = self._stretch(statements[i : i + TOGETHER])
+            if len(stretch) > 1 or self.tracer.goes_along(stretch[0]):
+                await self._together(stretch)
+            else:
+                await self._statement(stretch[0])
+            i += len(stretch)
+
+    def _stretch(self, statements: Sequence[PlannedStatement]) -> Sequence[PlannedStatement]:
+        """The first, and what can be sent with it: up to the next that must be measured, that one included."""
+        ahead = self.tracer.goes_along(statements[0]) and not self.tracer.meets_old(statements[0])
+        n = 1
+        while ahead and n < len(statements) and self.tracer.goes_along(statements[n]):
+            ahead = not self.tracer.meets_old(statements[n])
+            n += 1
+        return statements[:n]
+
+    async def _together(self, stretch: Sequence[PlannedStatement]) -> None:
+        """Send a stretch, and with it the question about its last statement where that one must be measured."""
+        last = stretch[-1]
+        measured = self.tracer.meets_old(last)
+        await self._ready(stretch[0], last)
+        async with InFlight(self.conn) as flight:
+            for statement in stretch:
+                flight.add(statement.text)
+            if measured:
+                self.tracer.ask(flight)
+            flight.go()
+            step, started = None, time.perf_counter()
+            for statement in stretch:
+                async with self._watched(statement):
+                    await flight.next()
+                step = self.tracer.step(statement, started)
+                started = time.perf_counter()
+            with stopping_at(last):
+                answer = await self.tracer.answer(flight) if measured else None
+        if answer is not None and step is not None:
+            with stopping_at(last):
+                await self.tracer.take(step, answer)
+
+    async def _ready(self, first: PlannedStatement, last: PlannedStatement) -> None:
+        if self.tracer.meets_old(last):
             # Its locks could keep the reading of the schema as it was before waiting, and that one would give up.
             await self.change.watch_free()
-        with stopping_at(statement):
-            await self.tracer.before(statement)
+        with stopping_at(first):
+            await self.tracer.before(first)
+
+    async def _statement(self, statement: PlannedStatement) -> None:
+        await self._ready(statement, statement)
         started = time.perf_counter()
         await self._send(statement, statement.text)
         with stopping_at(statement):
@@ -237,12 +285,18 @@ class Run:
 
     async def _send(self, statement: PlannedStatement, text: str, sample: Sample | None = None) -> None:
         """Execute in the extended protocol, where the server itself refuses a second statement in the text."""
+        async with self._watched(statement, sample):
+            # Binary results are asked for because psycopg then never falls back to the simple protocol; nothing is decoded.
+            await self.conn.cursor(binary=True).execute(text, prepare=False)
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, statement: PlannedStatement, sample: Sample | None = None) -> AsyncIterator[None]:
+        """Around the waiting for a statement: who blocks it is seen, and told when it fails."""
         label = f"statement {statement.index}, {statement.summary}"
         pid, progress = self.conn.info.backend_pid, self.request.progress
         async with watching(self.watcher, pid, label=label, progress=progress, sample=sample) as watch:
             try:
-                # Binary results are asked for because psycopg then never falls back to the simple protocol; nothing is decoded.
-                await self.conn.cursor(binary=True).execute(text, prepare=False)
+                yield
             except psycopg.Error as exc:
                 raise Stopped(statement, watch.blockers) from exc
 

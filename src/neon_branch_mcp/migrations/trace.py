@@ -5,6 +5,7 @@ transaction, so that nothing is missed between two questions. A second connectio
 the name of what was dropped.
 """
 
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from ..postgres.in_flight import InFlight
 from .advice import BACKFILL_ROWS
 from .losses import Judge
 from .measure import Counted, Measured, may_lose, words_of
@@ -37,6 +39,12 @@ PLAIN = frozenset({
     "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
     "update", "delete", "grant", "revoke", "drop table", "drop index",
 })  # fmt: skip
+# Those of them that may be sent together; what returns rows, or changes how texts are sent, goes alone.
+_GOES_ALONG = frozenset({
+    "create", "alter", "drop", "comment", "grant", "revoke", "insert", "update", "delete", "truncate", "merge", "do", "savepoint",
+    "release", "lock", "security", "reassign", "refresh",
+})  # fmt: skip
+PREPARED = b"neon_branch_mcp_trace"
 TIMELINE = 500
 """Statements and locks in the picture."""
 # A statement that changes the schema: what it reads is what it has to check or copy.
@@ -46,6 +54,13 @@ DDL = ("create", "alter", "drop", "cluster", "reindex", "refresh", "do", "call")
 def strength(mode: str) -> int:
     """How strong a lock is, from 0 (RowExclusive and weaker) to 5."""
     return STRENGTH.get(mode, (0, ""))[0]
+
+
+def goes_along(statement: PlannedStatement) -> bool:
+    """Whether a statement returns no rows and changes nothing in how texts are sent."""
+    if statement.kind.partition(" ")[0] not in _GOES_ALONG:
+        return False
+    return statement.kind not in ("insert", "update", "delete", "merge") or "RETURNING" not in statement.text.upper()
 
 
 @dataclass
@@ -124,7 +139,8 @@ class Tracer:
         self.clock = 0.0
         """Milliseconds that the script's own statements took: what measuring takes between them is not the script's."""
         self.new: set[int] = set()
-        self._question = ""
+        self.question = ""
+        self._prepared = False
         self._judge = Judge(migrating, watching, measured)
         self._whole = Evidence()
         self._bases: dict[int, tuple[Counted, bool]] = {oid: (c, False) for oid, c in measured.tables.items()}
@@ -144,8 +160,8 @@ class Tracer:
         rows = await self.migrating.execute(query("counters"), prepare=False)
         found = await rows.fetchall()
         # What an earlier transaction of the script made is the migration's own too.
-        if not self._question:
-            self._question = query("trace").replace("{newest}", str(int(found[0][0])))
+        if not self.question:
+            self.question = query("trace").replace("{newest}", str(int(found[0][0])))
         self._counters = {oid: (r, i, u, d) for _, oid, r, i, u, d in found if oid is not None}
 
     def step(self, statement: PlannedStatement, started: float, *, deferred: bool = False) -> Step:
@@ -153,25 +169,54 @@ class Tracer:
         step = Step(statement, self.clock, (time.perf_counter() - started) * 1000, deferred)
         self.clock += step.ms
         self.times.append(step)
+        if statement.kind == "savepoint" and not deferred:
+            self.save(statement.tokens()[1].name)
         return step
+
+    def goes_along(self, statement: PlannedStatement) -> bool:
+        """Whether a statement may be on its way before what came of those before it is known: nothing has to be counted in between, it
+        returns no rows, and it does not change how texts are sent.
+        """
+        return goes_along(statement) and not self._counts_before(statement)
+
+    def _counts_before(self, statement: PlannedStatement) -> bool:
+        return bool(self._seen) and may_lose(statement, self.measured.functions)
 
     async def before(self, statement: PlannedStatement) -> None:
         """Call it before a statement: what it may overwrite is counted anew where the script itself changed it since."""
-        if self._seen and may_lose(statement, self.measured.functions):
+        if self._counts_before(statement):
             await self._judge.refresh((self._before[oid], seen) for oid, seen in self._seen.items())
             await self._leave_out_own_reading()
 
     async def after(self, statement: PlannedStatement, started: float, *, deferred: bool = False) -> None:
         """Measure what `statement`, sent at `started` (perf_counter), did inside the open transaction; `deferred`: at its end."""
         step = self.step(statement, started, deferred=deferred)
-        if statement.kind == "savepoint":
-            self.save(statement.tokens()[1].name)
-        if not deferred and not self.meets_old(statement):
-            return
-        if statement.kind == "rollback":
+        if statement.kind == "rollback" and not deferred:
             await self.back_to(statement.tokens()[-1].name)
+        elif deferred or self.meets_old(statement):
+            await self.take(step, await self._asked())
+
+    def ask(self, flight: InFlight) -> None:
+        """Send the question about a statement right behind it; its `answer` comes next."""
+        if not self.prepare:
+            flight.add(self.question)
             return
-        changes = await self._changes()
+        if not self._prepared:
+            flight.prepare(PREPARED, self.question)
+        flight.add_prepared(PREPARED)
+
+    async def answer(self, flight: InFlight) -> str:
+        """What the question that was sent with a statement was answered."""
+        if self.prepare and not self._prepared:
+            await flight.next()
+            self._prepared = True
+        value = (await flight.next()).get_value(0, 0)
+        return (value or b"[]").decode(self.migrating.info.encoding)
+
+    async def take(self, step: Step, answer: str) -> None:
+        """Take in what the question after a statement was answered."""
+        statement = step.statement
+        changes = await self._changes(answer)
         self._take_locks(step, changes)
         self._open.rewrites += _rewrites(step, changes)
         if statement.kind.startswith(DDL):
@@ -196,15 +241,18 @@ class Tracer:
             return
         self._open.cut(self._savepoints[-1].sizes)
         self._seen = {oid: replace(s) for oid, s in self._savepoints[-1].seen.items()}
-        for change in await self._changes():
+        for change in await self._changes(await self._asked()):
             stale = change.seen.stale
             _remember(change)
             change.seen.stale = stale
 
-    async def _changes(self) -> list[Change]:
-        async with self.migrating.cursor(row_factory=class_row(Now)) as cur:
-            await cur.execute(self._question, prepare=self.prepare)
-            rows = [row for row in await cur.fetchall() if row.oid not in self.new]
+    async def _asked(self) -> str:
+        row = await (await self.migrating.execute(self.question, prepare=False)).fetchone()
+        assert row is not None  # an aggregate without GROUP BY always gives one row
+        return str(row[0])
+
+    async def _changes(self, answer: str) -> list[Change]:
+        rows = [Now(**row) for row in json.loads(answer) if row["oid"] not in self.new]
         await self._look_up(row.oid for row in rows if row.oid not in self._before)
         return [Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before]
 
