@@ -207,6 +207,18 @@ async def test_a_function_that_turns_volatile_is_refused_at_once_and_allowed_aga
     assert (await client("SELECT harmless(1)")).rows == [[2]]
 
 
+async def test_what_may_have_changed_is_read_again_only_where_it_did(client: Client, probe: Probe) -> None:
+    target = client.target(DEV)
+    first = await client.executor.catalogue(target)
+    client.executor.forget(target)
+    probe.conn.execute(b"CREATE TABLE not_of_functions (n int)")
+    assert await client.executor.catalogue(target) is first
+    probe.conn.execute(b"CREATE FUNCTION made_meanwhile() RETURNS int LANGUAGE sql VOLATILE AS 'SELECT 1'")
+    assert await client.executor.catalogue(target) is first
+    client.executor.forget(target)
+    assert "made_meanwhile" in (await client.executor.catalogue(target)).volatile
+
+
 async def test_nothing_of_a_statement_runs_where_the_catalogue_is_another_than_the_one_it_was_judged_by(
     client: Client, probe: Probe
 ) -> None:

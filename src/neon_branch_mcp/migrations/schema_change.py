@@ -54,6 +54,6 @@ async def read_schema(conn: AsyncConnection[Any]) -> Schema | None:
     """The schema as `conn` sees it; inside a transaction in a savepoint, so that a failure leaves only the question open."""
     try:
         async with conn.transaction():
-            return await introspect(conn, lock_timeout=1)
+            return await introspect(conn, depends=False, lock_timeout=1)
     except NeonBranchError:
         return None

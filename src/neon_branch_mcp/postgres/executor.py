@@ -59,6 +59,7 @@ class Executor:
         self._config = config
         self.sessions = Sessions(config)
         self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
+        self._unsure: set[tuple[str, str, str]] = set()
 
     async def run(
         self,
@@ -91,7 +92,7 @@ class Executor:
     async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:
         """What the database says of its functions: remembered, unless `fresh`. `run` compares it again before it reads."""
         known = self._catalogues.get(_key(target))
-        if known is not None and not fresh:
+        if known is not None and not fresh and _key(target) not in self._unsure:
             return known
         return await self._twice(Try(), Try(), lambda attempt: self._load(target, attempt))
 
@@ -123,12 +124,14 @@ class Executor:
         )
 
     def forget(self, target: Target) -> None:
-        """Forget what is remembered of the target's database: something may have changed it."""
-        self._catalogues.pop(_key(target), None)
+        """Something may have changed the target's database: what is remembered of it is compared before it is used again."""
+        if _key(target) in self._catalogues:
+            self._unsure.add(_key(target))
 
     async def aclose(self) -> None:
         """Closes idle connections."""
         self._catalogues.clear()
+        self._unsure.clear()
         await self.sessions.aclose()
 
     async def _load(self, target: Target, attempt: Try) -> FunctionCatalogue:
@@ -139,14 +142,18 @@ class Executor:
                 await wire.ours(self._begin(read_only=True))
                 try:
                     _, stamp = await read_stamp(wire)
-                    return self._remember(target, await read_catalogue(wire, stamp))
+                    known = self._catalogues.get(_key(target))
+                    if known is None or known.stamp != stamp:
+                        known = await read_catalogue(wire, stamp)
+                    return self._remember(target, known)
                 finally:
                     await roll_back(wire)
 
     def _remember(self, target: Target, catalogue: FunctionCatalogue) -> FunctionCatalogue:
         self._catalogues[_key(target)] = catalogue
+        self._unsure.discard(_key(target))
         while len(self._catalogues) > CATALOGUES:
-            self._catalogues.popitem(last=False)
+            self._unsure.discard(self._catalogues.popitem(last=False)[0])
         return catalogue
 
     async def _twice(self, first: A, second: A, work: Callable[[A], Awaitable[T]]) -> T:

@@ -37,6 +37,8 @@ SETTINGS: Final = {
     "bytea_output": "hex",
     "jit": "off",
 }
+AT_ONCE: Final = 1000
+"""Relations whose parts are read in one round trip; the answers about more would be in memory together."""
 KINDS: Final = ("enum", "domain", "composite", "range", "table", "view", "sequence", "function")
 
 
@@ -121,10 +123,22 @@ class Snapshot:
     def __init__(self, cursor: Cursor, held: Sequence[int]) -> None:
         self._cursor = cursor
         self.held = list(held)
+        self._answers: dict[str, tuple[dict[str, Any], Cursor]] = {}
 
     async def run(self, name: str, **parameters: Any) -> list[Row]:
         """The rows of `sql/NAME.sql`."""
+        asked, answer = self._answers.pop(name, ({}, None))
+        if answer is not None and asked == parameters:
+            return await answer.fetchall()
         return await self._fetch(query(name), parameters)
+
+    async def _ahead(self, **asked: dict[str, Any]) -> None:
+        """Ask several questions in one round trip; `run` has their answers then."""
+        async with self._cursor.connection.pipeline():
+            for name, parameters in asked.items():
+                cursor = self._cursor.connection.cursor(row_factory=tuple_row)
+                await cursor.execute(query(name).encode(), parameters)
+                self._answers[name] = parameters, cursor
 
     async def _fetch(self, text: str, parameters: dict[str, Any]) -> list[Row]:
         # The text is a file of ours.
@@ -132,10 +146,22 @@ class Snapshot:
         return await self._cursor.fetchall()
 
     async def read(
-        self, *, schemas: Sequence[str] | None, only: Collection[int] | None, bodies: bool, sizes: bool
+        self, *, schemas: Sequence[str] | None, only: Collection[int] | None, bodies: bool, sizes: bool, depends: bool
     ) -> Schema:
         """The schema, or the part of it that the arguments ask for."""
         asked = _asked(schemas, only)
+        depends = depends and only is None
+        await self._ahead(
+            database={},
+            namespaces={"schemas": asked["schemas"]},
+            extensions={},
+            types=asked,
+            relations={**asked, "locked": self.held, "sizes": sizes},
+            sequences=asked,
+            functions={**asked, "locked": self.held, "bodies": bodies},
+            rare={},
+            **({"dependencies": {}} if depends else {}),
+        )
         database, role, version, comment = (await self.run("database"))[0]
         return replace(
             await self.objects(schemas=schemas, only=only, bodies=bodies, sizes=sizes),
@@ -143,7 +169,7 @@ class Snapshot:
             extensions=rows.extensions(await self.run("extensions")),
             others=await self.others(version, **asked),
             comment=comment or "",
-            depends=tuple(await self.run("dependencies")) if only is None else (),
+            depends=tuple(await self.run("dependencies")) if depends else (),
             database=database,
             role=role,
             server_version=version,
@@ -196,6 +222,10 @@ class Snapshot:
             "types": [t[0] for t in types if t[3] == "d"],
             "locked": self.held,
         }
+        if len(oids["relations"]) <= AT_ONCE:
+            await self._ahead(
+                **dict.fromkeys(("columns", "constraints", "indexes", "triggers", "rules", "policies"), oids)
+            )
         columns = rows.columns(await self.run("columns", **oids), rows.identities(sequences))
         constraints, references = rows.constraints(await self.run("constraints", **oids), columns)
         return rows.Parts(
