@@ -81,12 +81,11 @@ def _until_ready(uri: str) -> None:
 
 
 def load(uri: str, text: str, data: Path) -> None:
-    """Run what stands before the first case, with its `-- copy TABLE from FILE`, and every `.sql.gz` of a dump before it."""
+    """Run what stands before the first case, with its `-- copy TABLE from FILE`, and the parts of a dump before it."""
     psql = [find_binaries(None).tool("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", uri]
-    for dump in sorted(
-        data.glob("*.sql.gz"), key=lambda p: ("schema", "images", "data").index(p.name.partition(".")[0])
-    ):
-        subprocess.run(psql, input=gzip.decompress(dump.read_bytes()), check=True, stdout=subprocess.DEVNULL)
+    for dump in (data / f"{name}.sql.gz" for name in ("schema", "images", "data")):
+        if dump.exists():
+            subprocess.run(psql, input=gzip.decompress(dump.read_bytes()), check=True, stdout=subprocess.DEVNULL)
     setup = text.partition("-- == ")[0]
     with psycopg.connect(uri, autocommit=True) as conn:
         for part in re.split(r"^(?=-- copy )", setup, flags=re.MULTILINE):
