@@ -99,6 +99,18 @@ async def test_partitions_generated_columns_and_odd_names_are_compared(empty: Tw
     )
 
 
+async def test_a_composite_type_that_got_a_field_lost_nothing_that_can_be_proven(empty: TwoSides) -> None:
+    on_both(
+        empty,
+        "CREATE TYPE place AS (street text); CREATE TABLE t (id int PRIMARY KEY, at place); INSERT INTO t VALUES (1, ROW('a'))",
+    )
+    empty.migrate("ALTER TYPE place ADD ATTRIBUTE city text")
+    found = column(table(await empty.verify(), "t"), "at")
+    assert (found.verdict, "fields of place changed" in found.reason) == ("unproven", True), found
+    empty.on_base("ALTER TYPE place ADD ATTRIBUTE city text")
+    assert (await empty.verify()).verdict == "preserved"
+
+
 async def test_a_row_behind_a_policy_is_not_overlooked(empty: TwoSides) -> None:
     on_both(empty, "CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2)")
     empty.migrate(

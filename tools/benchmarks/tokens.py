@@ -45,18 +45,6 @@ def listed(peer: Peer) -> float:
     return len(_compact(peer.request("tools/list"))) / 4
 
 
-def wait_for_history(peer: Peer) -> None:
-    """Until the local plane keeps history, as Neon always does: before, verify_migration has to explain why it cannot look back."""
-    for _ in range(120):
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        arguments = {"name": "history", "parent_timestamp": now}
-        if not peer.request("tools/call", {"name": "create_branch", "arguments": arguments}).get("isError"):
-            peer.call("delete_branch", branch="history")
-            return
-        time.sleep(0.5)
-    raise RuntimeError("the local plane keeps no history")
-
-
 @dataclass
 class Meter:
     """Calls tools and adds up what their results cost, by step."""
@@ -144,7 +132,6 @@ def official(data_dir: Path, folder: Path) -> Iterator[tuple[Peer, httpx.Client,
 def tokens(data_dir: Path) -> list[Figure]:
     """tools/list and the journey; ours in relation to the official server's where that is here."""
     with running(ours(data_dir)) as peer:
-        wait_for_history(peer)
         tools, spent = listed(peer), our_journey(peer)
     if not (folder := os.environ.get(OFFICIAL)):
         return [

@@ -85,6 +85,9 @@ def canonical(base: ColumnType, branch: ColumnType) -> Canonical:
     changed = f"type changed from {base.declared} to {branch.declared}"
     # Types that are not Postgres' own are the same type by their name: their oid differs in a restored copy.
     same_kind = base.builtin == branch.builtin and bool(base.builtin or base.declared == branch.declared)
+    if same_kind and base.fields != branch.fields:
+        told = f"fields of {base.declared} changed from ({base.fields}) to ({branch.fields}); compared as text"
+        return Canonical(TEXT, TEXT, told, conclusive=False)
     if same_kind and (base.declared == branch.declared or base.builtin != "numeric"):
         note = "" if base.declared == branch.declared else changed
         return Canonical(exact(base), exact(branch), note)

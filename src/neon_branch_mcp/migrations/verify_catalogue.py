@@ -21,6 +21,8 @@ class ColumnType:
     builtin: str
     kind: str
     oid: int
+    fields: str = ""
+    """Of a composite type: its fields."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,10 @@ LABELS = "select enumtypid::int8, oid::int8, enumlabel::text from pg_catalog.pg_
 async def read_catalogue(side: SideRun) -> Catalogue:
     """The catalogue of `side`, in its transaction."""
     columns: dict[int, list[TableColumn]] = defaultdict(list)
-    for relation, number, name, declared, builtin, kind, oid, generated, sequence in await side.rows(
+    for relation, number, name, declared, builtin, kind, oid, generated, sequence, fields in await side.rows(
         sql_file("verify_columns")
     ):
-        kind_of = ColumnType(declared, builtin, kind, oid)
+        kind_of = ColumnType(declared, builtin, kind, oid, fields)
         columns[relation].append(TableColumn(number, name, kind_of, generated, sequence))
     tables = [
         DataTable(oid, schema, name, partitioned, size, estimate, tuple(key), tuple(columns[oid]))

@@ -20,7 +20,12 @@ select
     t.oid::int8 as type_oid,
     a.attgenerated::text <> '' as generated,
     pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), a.attname)
-        as sequence
+        as sequence,
+    coalesce((
+        select string_agg(pg_catalog.quote_ident(f.attname) || ' ' || pg_catalog.format_type(f.atttypid, f.atttypmod), ', ' order by f.attnum)
+        from pg_catalog.pg_attribute f
+        where f.attrelid = t.typrelid and f.attnum > 0 and not f.attisdropped
+    ), '') as fields
 from pg_catalog.pg_attribute a
 join pg_catalog.pg_class c on c.oid = a.attrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
