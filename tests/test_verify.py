@@ -258,8 +258,15 @@ async def test_a_rename_on_a_physical_copy_is_known_by_the_catalogue(
     base, branch = make_branch(), make_branch()
     sides = TwoSides(base.uri, branch.uri)
     sides.migrate("ALTER TABLE users RENAME TO customers; ALTER TABLE customers RENAME zip TO postcode")
+    sides.migrate("ALTER TYPE order_status RENAME VALUE 'pending' TO 'it''s open'")
+    sides.migrate(
+        "ALTER TABLE orders RENAME note TO old_note; ALTER TABLE orders ADD note uuid DEFAULT gen_random_uuid()"
+    )
     report = await sides.verify()
     assert report.verdict == "preserved", report
     found = table(report, "users")
     assert found.notes == ("renamed to customers",)
     assert column(found, "zip").reason == "renamed to postcode"
+    orders = table(report, "orders")
+    assert column(orders, "status").reason == "label of order_status renamed: pending to it's open"
+    assert column(orders, "note").reason == "renamed to old_note"
