@@ -289,6 +289,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "SELECT " + "CASE WHEN true THEN " * 3000 + "1" + " END" * 3000,
         "SELECT " + "'" * 99_001,
         "/*" * 40000,
+        "SELECT 1" + "/**/" * 24000,
         "x" * 200_000,
         "",
         " \n\t ",

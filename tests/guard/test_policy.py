@@ -226,6 +226,8 @@ def test_a_plan_is_judged_by_what_it_calls() -> None:
     assert judge_plan(plan % ("Seq Scan", "'mine(1)'::text"), CATALOGUE) is None
     assert judge_plan(plan % ("Foreign Scan", "x"), CATALOGUE) is not None
     assert judge_plan(plan % ("Seq Scan", "(a ### b)"), CATALOGUE) is not None
+    assert judge_plan(plan % ("Seq Scan", "t.trapped"), CATALOGUE) is not None
+    assert judge_plan(plan % ("Seq Scan", "t.x"), CATALOGUE) is None
 
 
 def test_a_label_is_only_a_claim() -> None:

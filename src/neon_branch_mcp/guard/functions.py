@@ -264,41 +264,46 @@ _NAME_KEYS = frozenset(
 
 def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
     """Judge the answer of EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON): what views, policies and inlined functions really call."""
-    calls: set[str] = set()
-    operators: set[str] = set()
-    words: set[str] = set()
-    casts: set[str] = set()
+    texts = _texts(json.loads(plan))
+    if any(kind.startswith("Foreign") for kind in texts.pop("Node Type", ())):
+        return Harm("foreign", "reads a foreign table, whose rows come from another server, outside this transaction")
+    calls = set(texts.pop("Function Name", ()))
+    words = set(texts.pop("Relation Name", ()))
     fields: set[str] = set()
-    for key, value in _walk(json.loads(plan)):
-        if key == "Node Type" and value.startswith("Foreign"):
-            return Harm(
-                "foreign", "reads a foreign table, whose rows come from another server, outside this transaction"
-            )
-        if key == "Function Name":
-            calls.add(value)
-        if key == "Relation Name":
-            words.add(value)
-        if key in _NAME_KEYS:
-            continue
-        try:
-            found = names(tokens(value))
-        except LexError:
-            return Harm("plan", f"has a plan that could not be read ({key})")
-        calls |= found.calls
-        operators |= found.operators
-        words |= found.words
-        casts |= found.casts
-        fields |= found.fields
+    casts: set[str] = set()
+    operators: set[str] = set()
+    for key, values in texts.items():
+        for value in values if key not in _NAME_KEYS else ():
+            if _COLUMN.match(value):  # most of what a large plan shows
+                parts = value.split(".")
+                words.update(parts)
+                fields.update(parts[1:])
+                continue
+            try:
+                found = names(tokens(value))
+            except LexError:
+                return Harm("plan", f"has a plan that could not be read ({key})")
+            calls |= found.calls
+            operators |= found.operators
+            words |= found.words
+            casts |= found.casts
+            fields |= found.fields
     return judge(Names(*map(frozenset, (calls, casts, operators, words, fields))), catalogue)
 
 
-def _walk(node: Any, key: str = "") -> Iterable[tuple[str, str]]:
-    """Every text of the plan with the key it stands under."""
-    if isinstance(node, dict):
-        for inner, value in node.items():
-            yield from _walk(value, inner)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _walk(value, key)
-    elif isinstance(node, str):
-        yield key, node
+_COLUMN = re.compile(r"[a-z_][a-z_0-9]*(?:\.[a-z_][a-z_0-9]*)*\Z")
+
+
+def _texts(plan: Any) -> dict[str, set[str]]:
+    """Every text of the plan by the key it stands under."""
+    found: dict[str, set[str]] = {}
+    waiting: list[tuple[str, Any]] = [("", plan)]
+    while waiting:
+        key, node = waiting.pop()
+        if isinstance(node, dict):
+            waiting += node.items()
+        elif isinstance(node, list):
+            waiting += [(key, value) for value in node]
+        elif isinstance(node, str):
+            found.setdefault(key, set()).add(node)
+    return found

@@ -19,6 +19,9 @@ HEADER = struct.Struct(">I")  # before each JSON frame between the server and a 
 MAX_BYTES = 100_000  # of a statement that must be shown to only read
 MAX_BYTES_WRITE = 4_000_000
 MAX_PARENTHESES = 40
+MAX_COMMENTS = (
+    1_000  # Postgres looks at all that follows `/*` for each of `/**//**/…`: 25,000 of them keep it busy for seconds
+)
 MAX_BRACKETS = 8
 MAX_TYPES = 5
 NESTING = (
@@ -152,6 +155,8 @@ def _bad_text(sql: str, mode: Mode) -> Report | None:
         return None
     if match := _CONTROL.search(sql):
         return Report("bad", "text", f"the text holds the control character U+{ord(match[0]):04X}", match.start())
+    if sql.count("/*") > MAX_COMMENTS:
+        return Report("bad", "text", f"the text holds more than {MAX_COMMENTS:,} comments")
     if match := _UNICODE_ESCAPE.search(sql):
         return Report("bad", "text", "the text holds U& escapes, which can hide a name", match.start())
     return None

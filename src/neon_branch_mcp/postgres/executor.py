@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
@@ -272,7 +273,7 @@ class Executor:
                     raise
                 await roll_back(wire)
             else:
-                _raise(call.judge_plan(plan, known))
+                _raise(await _judged(call, plan, known))
                 return
         await self._open_unknown(wire, target, call)
 
@@ -288,7 +289,7 @@ class Executor:
         if catalogue is None or catalogue.stamp != stamp:
             catalogue = self._remember(target, await read_catalogue(wire, stamp))
         _raise(call.vetted.judge_again(catalogue))
-        _raise(call.judge_plan(await call.open(wire, ()), catalogue))
+        _raise(await _judged(call, await call.open(wire, ()), catalogue))
 
     async def _write(self, wire: Wire, call: Call) -> RowSet:
         vetted = call.vetted
@@ -379,6 +380,17 @@ class Executor:
 def _parsed(conninfo: Secret) -> dict[str, Any]:
     """The parts of a connection string; not to be changed. Parsing one costs a tenth of a small read."""
     return conninfo_to_dict(conninfo.reveal())
+
+
+LARGE_PLAN = 100_000
+"""Characters of a plan (some hundred partitions) that are not read where other callers would wait for it."""
+
+
+async def _judged(call: Call, plan: str | None, catalogue: FunctionCatalogue) -> Refuse | None:
+    """The guard's word on the plan."""
+    if plan is None or len(plan) < LARGE_PLAN:
+        return call.judge_plan(plan, catalogue)
+    return await anyio.to_thread.run_sync(call.judge_plan, plan, catalogue)
 
 
 def _raise(verdict: Refuse | None) -> None:
