@@ -133,20 +133,21 @@ async def play(ground: Ground, mode: Mode, wanted: Sequence[Attack]) -> Outcome:
     """Every attack in one mode."""
     outcome = Outcome()
     waiting = list(wanted)
+    guard = Guard(mode.policy, layers=mode.layers)
     while waiting:
         database = ground.fresh()
         probe = Probe(ground.scratch.superuser_uri(database))
-        client = await _client(ground, mode, database)
+        client = await _client(ground, mode, guard, database)
         try:
             waiting = await _until_harmed(client, probe, waiting, outcome)
         finally:
-            await client.guard.aclose()
             await client.executor.aclose()
             probe.close()
+    await guard.aclose()
     return outcome
 
 
-async def _client(ground: Ground, mode: Mode, database: str) -> Client:
+async def _client(ground: Ground, mode: Mode, guard: Guard, database: str) -> Client:
     """As superuser, who is stopped by nothing but the guard; the reader as itself."""
     uri, settings = ground.scratch.superuser_uri(database), QUICK
     if mode.reader:
@@ -157,7 +158,7 @@ async def _client(ground: Ground, mode: Mode, database: str) -> Client:
         )
         await owner.aclose()
         settings = QUICK.model_copy(update={"reader_role": report.role, "reader_password": report.password})
-    return Client(Guard(mode.policy, layers=mode.layers), Executor(settings), uri, mode.policy)
+    return Client(guard, Executor(settings), uri, mode.policy)
 
 
 async def _until_harmed(client: Client, probe: Probe, waiting: list[Attack], outcome: Outcome) -> list[Attack]:

@@ -37,12 +37,13 @@ async def read_stamp(wire: Wire) -> tuple[bool, str]:
 
 async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
     """All of it, as this transaction sees it. The login's search_path is put aside: no operator there is taken for Postgres' own."""
-    await wire.ours("SET LOCAL search_path = pg_catalog, pg_temp")
+    # Compiling these queries, where jit is on, takes many times what they take themselves.
+    await wire.ours("SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL jit = off")
     # The query's order lets a user's function win over an extension's, and that over a built-in of the same name.
     volatile = {row[0]: row[1] for row in await _rows(wire, "guard_functions")}
     bodies = [Body(*row) for row in await _rows(wire, "guard_bodies")]
     traps = [Behind(kind, name, behind, flag == "t") for kind, name, behind, flag in await _rows(wire, "guard_traps")]
-    await wire.ours("SET LOCAL search_path TO DEFAULT")
+    await wire.ours("SET LOCAL search_path TO DEFAULT; SET LOCAL jit TO DEFAULT")
     foreign = frozenset(trap.name for trap in traps if trap.kind == "foreign")
     hidden = find_hidden(bodies, [trap for trap in traps if trap.kind != "foreign"], volatile)
     return FunctionCatalogue(
