@@ -25,7 +25,7 @@ async def apply_migration(
     database: DatabaseName = None,
     dry_run: Annotated[bool, Field(description="Run all of it, report, and roll back; default false.")] = False,
     lock_timeout: Annotated[float | None, Field(gt=0, description="Seconds to wait for a lock; default 5.")] = None,
-    version: Annotated[str | None, Field(description="Your version.")] = None,
+    version: Annotated[str | None, Field(description='The app\'s own number of it, recorded: "20260131".')] = None,
     project_id: ProjectId = None,
 ) -> MigrationReport:
     """Apply a schema migration on a branch and report what it locked, rewrote, deleted and changed. Rolls back on error."""
