@@ -110,6 +110,8 @@ def test_psql_opens_a_branch_as_its_owner(folder: Path, run: Run) -> None:
     asked = "SELECT current_user || ' of ' || current_database();\n"
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False, timeout=60)
     assert "neondb_owner of neondb" in done.stdout, done.stderr
+    asked = ["--", "-At", "-c", "SELECT 6 * 7"]
+    assert subprocess.run([*command, *asked], capture_output=True, check=True, timeout=60).stdout == b"42\n"
     with pytest.raises(NotFound, match=r"no branch 'nope'\. There are: main"):
         run("psql", "nope")
 
@@ -119,7 +121,8 @@ def test_status_tells_the_binaries_the_folders_and_every_branch(run: Run, folder
     binaries = find_binaries(Path(BIN_DIR) if BIN_DIR else None)
     assert f"PostgreSQL {binaries.version}" in shown and str(folder) in shown
     assert ("TLS and SCRAM" in shown) == binaries.has_openssl
-    assert "main (default)" in shown and "suspended" in run("branches").stdout
+    listed = run("branches").stdout
+    assert "main (default)" in shown and "suspended" in listed and " 0 MB" not in listed
 
 
 def test_a_root_is_not_reset_and_down_leaves_no_process(run: Run, folder: Path) -> None:

@@ -228,6 +228,12 @@ def test_a_data_directory_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         Opened(LocalConfig(data_dir=tmp_path))
 
 
+def test_a_file_in_the_data_directorys_place_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="is a file"):
+        Opened(LocalConfig(data_dir=tmp_path / "file"))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
 def test_a_data_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ..errors import ConfigError, Conflict, NotFound, Refused
 from ..local.changes import Changed
+from ..local.files import disk_usage
 from ..local.plane import LocalPlane, Opened
 from ..local.problems import Problem
 from ..local.store import BranchRow
@@ -149,12 +150,17 @@ def _print_branches(console: Console, plane: LocalPlane, project_id: str, title:
             branch.state,
             "running" if running else "suspended",
             str(endpoint.port) if endpoint else "",
-            f"{(branch.logical_size or 0) / 1e6:.0f} MB",
+            f"{_size(plane, branch) / 1e6:.0f} MB",
             ""
             if branch.expires_at is None
             else datetime.fromtimestamp(branch.expires_at, UTC).strftime("%Y-%m-%d %H:%M"),
         )
     console.print(table)
+
+
+def _size(plane: LocalPlane, branch: BranchRow) -> int:
+    """Bytes of its data; where copies share blocks the disk holds less."""
+    return 0 if branch.cluster_id is None else disk_usage(plane.service.core.cluster_of(branch).data / "base")
 
 
 def _branch(plane: LocalPlane, project_id: str, wanted: str) -> BranchRow:
@@ -168,6 +174,9 @@ def _branch(plane: LocalPlane, project_id: str, wanted: str) -> BranchRow:
 @local.command()
 def psql(
     branch: BranchArgument,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="psql's own, after --, as in: -- -c 'SELECT 1'.")
+    ] = None,
     database: Annotated[str | None, typer.Option("--database", "-d", help="Database; default: the first one.")] = None,
     project_id: ProjectOption = None,
     config: ConfigFile = None,
@@ -180,7 +189,7 @@ def psql(
         command = shutil.which("psql", path=plane.service.core.binaries.folder) or shutil.which("psql")
         if command is None:
             raise ConfigError("psql was found neither beside postgres nor on the PATH.")
-        code = subprocess.call([command, uri])
+        code = subprocess.call([command, uri, *(arguments or [])])
     raise typer.Exit(code)
 
 

@@ -71,6 +71,8 @@ def open_places(data_dir: Path) -> Places:
     """
     data_dir = Path(os.path.abspath(data_dir))
     uid = SERVER_UID if os.geteuid() == 0 else None
+    if data_dir.exists() and not data_dir.is_dir():
+        raise ConfigError(f"The data directory {data_dir} is a file; name another --data-dir.")
     try:
         made = not data_dir.exists()
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
