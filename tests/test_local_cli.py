@@ -110,8 +110,8 @@ def test_psql_opens_a_branch_as_its_owner(folder: Path, run: Run) -> None:
     asked = "SELECT current_user || ' of ' || current_database();\n"
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False, timeout=60)
     assert "neondb_owner of neondb" in done.stdout, done.stderr
-    asked = ["--", "-At", "-c", "SELECT 6 * 7"]
-    assert subprocess.run([*command, *asked], capture_output=True, check=True, timeout=60).stdout == b"42\n"
+    given = ["--", "-At", "-c", "SELECT 6 * 7"]
+    assert subprocess.run([*command, *given], capture_output=True, check=True, timeout=60).stdout == b"42\n"
     with pytest.raises(NotFound, match=r"no branch 'nope'\. There are: main"):
         run("psql", "nope")
 

@@ -2,11 +2,13 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
+import pytest
 from anyio.from_thread import BlockingPortal
 
+from neon_branch_mcp.local import access
 from neon_branch_mcp.local.store import BranchRow, SpareRow
 from tests.conftest import MadeBranch, PlaneApi, other_plane
 
@@ -72,6 +74,22 @@ def test_a_branch_whose_files_are_gone_is_told_as_such_and_made_whole_by_a_reset
     api("POST", f"{path}/restore", json={"source_branch_id": branch.parent_id})
     with psycopg.connect(made.uri) as conn:
         assert conn.execute("SELECT count(*) FROM users").fetchone() == (10_000,)
+
+
+def test_a_question_that_a_reset_cut_short_is_asked_again(api: PlaneApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane, asked = api.plane, list[int]()
+    rightly = access.login_roles
+
+    def cut_once(conn: access.Connection) -> Sequence[str]:
+        asked.append(conn.info.backend_pid)
+        if len(asked) == 1:
+            conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return rightly(conn)
+
+    monkeypatch.setattr(access, "login_roles", cut_once)
+    root = next(b for b in plane.service.branches(plane.project_id) if b.is_default)
+    assert "shop_owner" in [r.name for r in plane.service.roles(plane.project_id, root.id)]
+    assert len(asked) == 2
 
 
 def test_a_scratch_database_is_empty_and_its_owners(database_uri: str, superuser_uri: str) -> None:

@@ -10,6 +10,7 @@ from . import access
 from .lifecycle import session
 from .problems import Problem, not_found
 from .service import Service
+from .shapes import COMPUTE_SETTINGS, PROJECT_SETTINGS, shaped
 from .store import BranchRow, EndpointRow, ProjectRow, RoleRow, now
 
 
@@ -25,7 +26,7 @@ def update_project(service: Service, project_id: str, asked: Mapping[str, Any]) 
             raise Problem(400, "history_retention_seconds should be a number from 0 to 2592000")
         columns["history_seconds"] = seconds
     if isinstance(asked.get("settings"), dict):
-        columns["settings"] = {**project.settings, **asked["settings"]}
+        columns["settings"] = {**project.settings, **shaped(asked["settings"], PROJECT_SETTINGS)}
     with service.core.store.write() as tx:
         tx.change(ProjectRow, project_id, **columns)
     return service.project(project_id)
@@ -34,8 +35,7 @@ def update_project(service: Service, project_id: str, asked: Mapping[str, Any]) 
 def update_endpoint(service: Service, project_id: str, endpoint_id: str, asked: Mapping[str, Any]) -> EndpointRow:
     """A compute's settings: autoscaling limits, suspend time-out, disabled."""
     endpoint = service.endpoint(project_id, endpoint_id)
-    known = ("autoscaling_limit_min_cu", "autoscaling_limit_max_cu", "suspend_timeout_seconds")
-    settings = {**endpoint.settings, **{k: asked[k] for k in known if k in asked}}
+    settings = {**endpoint.settings, **shaped(asked, COMPUTE_SETTINGS)}
     disabled = bool(asked.get("disabled", endpoint.disabled))
     with service.core.store.write() as tx:
         tx.change(EndpointRow, endpoint_id, settings=settings, disabled=disabled, updated_at=now())

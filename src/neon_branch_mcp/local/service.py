@@ -5,10 +5,12 @@ A method that changes something returns the rows as they are at once, with their
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
+
+import psycopg
 
 from . import access, ids
 from .changes import Changed, NewBranch
@@ -31,8 +33,10 @@ from .rules import (
     inherit_roles,
 )
 from .sample import DATABASE, OWNER
+from .shapes import COMPUTE_SETTINGS, shaped
 from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Transaction, now
 
+Found = TypeVar("Found")
 ComputeAction = Literal["start", "suspend", "restart"]
 COMPUTE_ACTIONS: tuple[ComputeAction, ...] = ("start", "suspend", "restart")
 
@@ -342,8 +346,7 @@ class Service:
     def databases(self, project_id: str, branch_id: str) -> Sequence[access.FoundDatabase]:
         """The branch's databases. Wakes it, and waits for one that is still being made: clients ask right after creating it."""
         self._made(project_id, branch_id)
-        with session(self.core, branch_id) as conn:
-            return access.databases(conn)
+        return self._asked(branch_id, access.databases)
 
     def create_database(self, project_id: str, branch_id: str, name: str, owner: str) -> access.FoundDatabase:
         """A database; ready when this returns."""
@@ -361,8 +364,7 @@ class Service:
         branch = self._made(project_id, branch_id)
         with self._store.read() as tx:
             known = {r.name: r for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
-        with session(self.core, branch_id) as conn:
-            found = access.login_roles(conn)
+        found = self._asked(branch_id, access.login_roles)
         unknown = RoleRow(branch_id, "", None, branch.created_at, branch.updated_at)
         return [known.get(n) or RoleRow(branch_id, n, None, unknown.created_at, unknown.updated_at) for n in found]
 
@@ -447,6 +449,15 @@ class Service:
 
     # Shared checks
 
+    def _asked(self, branch_id: str, question: Callable[[access.Connection], Sequence[Found]]) -> Sequence[Found]:
+        """The cluster's answer; asked again where the branch was reset or put to sleep in the middle of it."""
+        try:
+            with session(self.core, branch_id) as conn:
+                return question(conn)
+        except psycopg.OperationalError:
+            with session(self.core, branch_id) as conn:
+                return question(conn)
+
     def _made(self, project_id: str, branch_id: str) -> BranchRow:
         """The branch, once it has a cluster; as it is after a while, if it gets none."""
         until = time.monotonic() + MADE_WITHIN
@@ -474,7 +485,7 @@ class Service:
             branch.id,
             "read_write",
             port,
-            settings,
+            shaped(settings, COMPUTE_SETTINGS),
             False,
             None,
             None,
