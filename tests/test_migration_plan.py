@@ -143,11 +143,11 @@ def test_what_must_run_outside_a_transaction_is_known(sql: str) -> None:
 
 GROUPS: dict[str, tuple[str, str, list[list[int]]]] = {
     "nothing said": ("SELECT 1; SELECT 2", "one transaction", [[1, 2]]),
-    "one block": ("BEGIN; SELECT 1; SELECT 2; COMMIT", "one transaction of the script's own", [[2, 3]]),
+    "one block": ("BEGIN; SELECT 1; SELECT 2; COMMIT", "one transaction of the script's own", [[1, 2]]),
     "two blocks": ("BEGIN; SELECT 1; END; START TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 2; COMMIT",
-                   "1 in one transaction of the script's own, then 1 in one transaction of the script's own", [[2], [5]]),
+                   "1 in one transaction of the script's own, then 1 in one transaction of the script's own", [[1], [2]]),
     "rolled back": ("BEGIN; SELECT 1; ROLLBACK; SELECT 2",
-                    "1 in one transaction of the script's own, rolled back, then 1 in one transaction", [[2], [4]]),
+                    "1 in one transaction of the script's own, rolled back, then 1 in one transaction", [[1], [2]]),
     "savepoints are inside": ("SAVEPOINT a; SELECT 1; ROLLBACK TO a; RELEASE a", "one transaction", [[1, 2, 3, 4]]),
     "some outside": ("SELECT 1; VACUUM; VACUUM; SELECT 2",
                      "1 in one transaction, then statements 2, 3 outside any transaction, then 1 in one transaction",
@@ -161,6 +161,9 @@ def test_the_scripts_own_transactions_are_kept_and_told(case: str) -> None:
     found = plan(sql)
     assert [[s.index for s in g.statements] for g in found.groups] == groups
     assert found.grouping == words
+    for g in found.groups:
+        assert (g.begin is None) or g.begin.index == g.statements[0].index
+        assert (g.end is None) or g.end.index == g.statements[-1].index
 
 
 REFUSED = {

@@ -4,7 +4,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.postgres.executor import Executor
 from neon_branch_mcp.postgres.target import Target
 
-from .measure import Figure, in_turn, seconds
+from .measure import Figure, Sample, in_turn, seconds
 from .servers import Peer, ours, running
 
 
@@ -75,34 +75,57 @@ def describe(data_dir: Path, tables: int, rounds: int) -> list[Figure]:
 
 
 def migrate(data_dir: Path, rounds: int) -> list[Figure]:
-    """apply_migration of 100 small statements beside psql running the same file in one transaction."""
+    """apply_migration of 100 small statements beside psql running the same file in one transaction: on new tables, and on old ones."""
     name = "bench-migrate"
     psql = find_binaries(None).tool("psql")
     numbers = iter(range(1_000_000))
+
+    def on_new() -> str:
+        tables = [f"m{next(numbers)}_{i}" for i in range(50)]
+        lines = [f"CREATE TABLE {table} (id int PRIMARY KEY, note text);" for table in tables]
+        return "\n".join([*lines, *(f"ALTER TABLE {table} ADD COLUMN more text;" for table in tables)])
+
+    def on_old() -> str:
+        column = f"c{next(numbers)}"
+        lines = [f"ALTER TABLE old_{i} ADD COLUMN {column} text;" for i in range(50)]
+        lines += [f"INSERT INTO old_{i} (note) VALUES ('x');" for i in range(25)]
+        return "\n".join([*lines, *(f"UPDATE old_{i} SET {column} = 'x';" for i in range(25))])
+
     with branch_of(data_dir, name) as (peer, uri), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "migration.sql"
 
-        def script() -> str:
-            number = next(numbers)
-            lines = [f"CREATE TABLE m{number}_{i} (id int PRIMARY KEY, note text);" for i in range(50)]
-            lines += [f"ALTER TABLE m{number}_{i} ADD COLUMN more text;" for i in range(50)]
-            return "\n".join(lines)
-
-        def by_psql() -> float:
-            file = Path(folder) / "migration.sql"
-            file.write_text(script(), encoding="utf-8")
-            begin = time.perf_counter()
+        def by_psql(text: str) -> None:
+            file.write_text(text, encoding="utf-8")
             subprocess.run([psql, "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-f", file, uri], check=True)
-            return time.perf_counter() - begin
 
-        def by_us() -> float:
-            text = script()
-            begin = time.perf_counter()
+        def by_us(text: str) -> None:
             peer.call("apply_migration", name=f"m{next(numbers)}", sql=text, branch=name)
-            return time.perf_counter() - begin
 
-        return in_turn(
-            "apply_migration, 100 statements", {"psql": by_psql, "ours": by_us}, rounds=rounds, baseline="psql"
-        )
+        def timed(run: Callable[[str], None], script: Callable[[], str]) -> Sample:
+            def sample() -> float:
+                # A database as it was: else each round's schema would be longer than the last one's.
+                with psycopg.connect(uri, autocommit=True) as conn:
+                    conn.execute(TIDY)
+                text = script()
+                begin = time.perf_counter()
+                run(text)
+                return time.perf_counter() - begin
+
+            return sample
+
+        figures = []
+        for what, script in (("new tables", on_new), ("old tables", on_old)):
+            samples = {"psql": timed(by_psql, script), "ours": timed(by_us, script)}
+            figures += in_turn(f"100 statements on {what}", samples, rounds=rounds, baseline="psql")
+        return figures
+
+
+TIDY = """DO $$ DECLARE name text; BEGIN
+FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(m[0-9]+|old)_[0-9]+$' LOOP
+EXECUTE format('DROP TABLE %I', name); END LOOP;
+FOR i IN 0..49 LOOP EXECUTE format('CREATE TABLE old_%s AS SELECT g AS id, ''x'' AS note FROM generate_series(1, 100) g', i); END LOOP;
+END $$"""
+"""Fifty tables of a hundred rows."""
 
 
 def clone(data_dir: Path, rounds: int) -> list[Figure]:

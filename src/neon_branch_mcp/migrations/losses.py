@@ -122,9 +122,24 @@ class Judge:
             return _with_note(loss, f"{note}, {became}")
         assert change.seen.columns is not None
         assert change.now.columns is not None
-        if _other_sort(change.seen.columns[number][1], change.now.columns[number][1]):
+        old, new = change.seen.columns[number][1], change.now.columns[number][1]
+        if _other_sort(await self._base(old), await self._base(new)):
             return None
         return _with_note(loss, f"{note}, as many distinct values, but others")
+
+    async def _base(self, type_: str) -> str:
+        """The type that a domain is made of, and that one of, to the end; else the type itself."""
+        asked = (
+            "WITH RECURSIVE made (oid, typmod) AS (SELECT pg_catalog.to_regtype(%s)::oid, -1 UNION ALL SELECT t.typbasetype, t.typtypmod "
+            "FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.oid AND t.typtype = 'd') "
+            "SELECT pg_catalog.format_type(m.oid, m.typmod) FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.oid AND t.typtype <> 'd'"
+        )
+
+        async def read() -> str:
+            row = await (await self.migrating.execute(asked, [type_], prepare=False)).fetchone()
+            return str(row[0]) if row else type_
+
+        return await _attempt(self.migrating, read) or type_
 
     async def _converts_back(self, change: Change, number: str, base: Counted) -> bool:
         """Whether the new values, cast to the old type, are the old values."""

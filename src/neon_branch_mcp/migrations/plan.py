@@ -6,7 +6,7 @@ refuses inside a transaction stands alone between them.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import LimitExceeded, Refused, SqlPosition
@@ -22,6 +22,8 @@ _RULE = "a migration is a script of plain SQL statements"
 @dataclass(frozen=True)
 class PlannedStatement:
     """One statement as it stands in the script: `text == sql[offset:offset + len(text)]`; `line` and `index` count from 1.
+
+    The script's own BEGIN and COMMIT are not counted: each has the number of the statement next to it, within its transaction.
 
     `kind` is what it is in lower-case words ("alter table", "create index", "insert", "do"); `transactional` is False where Postgres
     refuses it inside a transaction block.
@@ -119,11 +121,15 @@ def plan(sql: str) -> Plan:
     """
     _check_text(sql)
     planned: list[PlannedStatement] = []
-    line, counted = 1, 0
+    line, counted, number = 1, 0, 1
     for found in statements(sql):
         offset = found[0].start
         line, counted = line + sql.count("\n", counted, offset), offset
-        planned.append(_planned(sql, found, len(planned) + 1, line))
+        planned.append(_planned(sql, found, number, line))
+        if (boundary := _boundary(planned[-1])) is None:
+            number += 1
+        elif boundary != "begin":
+            planned[-1] = replace(planned[-1], index=max(1, number - 1))
     if not planned:
         raise Refused("The script holds no statement: it is empty or only comments.", rule=_RULE)
     groups = _group(sql, planned)
