@@ -52,3 +52,28 @@ def test_wrong_settings_of_a_project_and_a_compute_change_nothing(api: PlaneApi)
     assert api.request("PATCH", f"{api.project}/endpoints/{endpoint['id']}", json=wrong).status_code == 400
     made = {"branch": {}, "endpoints": [{"type": "read_write", "autoscaling_limit_min_cu": "much"}]}
     assert api.request("POST", f"{api.project}/branches", json=made).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"branch": {"parent_id": {}}},
+        {"branch": {"name": ["a"]}},
+        {"branch": {"protected": "yes"}},
+        {"branch": {"expires_at": 5}},
+        {"branch": {"init_source": "nothing"}},
+        {"branch": [], "endpoints": "read_write"},
+        {"endpoints": [None]},
+        {"annotation_value": {"for": 1}},
+    ],
+)
+def test_a_new_branch_of_another_shape_is_refused_and_not_made(api: PlaneApi, body: dict[str, Any]) -> None:
+    before = api("GET", f"{api.project}/branches/count")["count"]
+    assert api.request("POST", f"{api.project}/branches", json=body).status_code == 400
+    assert api("GET", f"{api.project}/branches/count")["count"] == before
+
+
+@pytest.mark.parametrize("body", [{"source_branch_id": 1}, {"source_branch_id": "br-a-b", "source_lsn": []}, {}])
+def test_a_restore_of_another_shape_is_refused(api: PlaneApi, body: dict[str, Any]) -> None:
+    root = next(b for b in api("GET", f"{api.project}/branches")["branches"] if b["default"])
+    assert api.request("POST", f"{api.project}/branches/{root['id']}/restore", json=body).status_code == 400

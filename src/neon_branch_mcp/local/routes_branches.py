@@ -10,8 +10,10 @@ from . import objects
 from .changes import Changed, NewBranch
 from .objects import Json
 from .problems import Problem
-from .routes_common import BRANCH, PROJECT, Call, Route, answer, blocking, page, parse_time
+from .routes_common import BRANCH, PROJECT, Call, Route, answer, blocking, named, page, parse_time
 from .routes_projects import connection_details
+from .shapes import BRANCH as BRANCH_BODY
+from .shapes import RESTORE, objects_in, shaped, texts
 from .store import BranchRow
 
 SORT_KEYS: Mapping[str, Callable[[BranchRow], Any]] = {
@@ -54,7 +56,10 @@ async def get_branch(call: Call) -> Response:
 
 
 async def create_branch(call: Call) -> Response:
-    asked, endpoints = call.part("branch"), call.body.get("endpoints") or []
+    asked = shaped(call.part("branch"), BRANCH_BODY)
+    endpoints = objects_in(call.body.get("endpoints"), "endpoints")
+    if asked.get("init_source") not in (None, "", "parent-data", "schema-only"):
+        raise Problem(400, "init_source is parent-data or schema-only")
     wanted = NewBranch(
         name=asked.get("name"),
         parent_id=asked.get("parent_id"),
@@ -67,7 +72,7 @@ async def create_branch(call: Call) -> Response:
         expires_at=parse_time(asked["expires_at"], "expires_at") if asked.get("expires_at") else None,
         compute=bool(endpoints),
         compute_settings=endpoints[0] if endpoints else None,
-        annotation=call.part("annotation_value"),
+        annotation=texts(call.part("annotation_value"), "annotation_value"),
     )
     changed = await blocking(call.service.create_branch, call.project_id, wanted)
     parent_id = (
@@ -107,14 +112,15 @@ def _branch_answer(changed: Changed) -> Response:
 
 
 async def update_branch(call: Call) -> Response:
-    asked = call.part("branch")
+    given = call.part("branch")
+    asked = shaped(given, BRANCH_BODY)
     columns: Json = {}
-    if asked.get("name") is not None:
-        columns["name"] = str(asked["name"])
-    if asked.get("protected") is not None:
-        columns["is_protected"] = bool(asked["protected"])
-    if "expires_at" in asked:
-        until = None if asked["expires_at"] is None else parse_time(asked["expires_at"], "expires_at")
+    if "name" in asked:
+        columns["name"] = asked["name"]
+    if "protected" in asked:
+        columns["is_protected"] = asked["protected"]
+    if "expires_at" in given:  # null clears it
+        until = parse_time(asked["expires_at"], "expires_at") if "expires_at" in asked else None
         seconds = None if until is None else max(1, round(until - datetime.now(UTC).timestamp()))
         columns |= {"expires_at": until, "ttl_seconds": seconds}
     return _branch_answer(await blocking(call.service.update_branch, call.project_id, call.branch_id, columns))
@@ -127,17 +133,16 @@ async def delete_branch(call: Call) -> Response:
 
 
 async def restore_branch(call: Call) -> Response:
-    source = call.body.get("source_branch_id")
-    if not source:
-        raise Problem(400, "source_branch_id is required")
-    stamp = call.body.get("source_timestamp") or None
+    asked = shaped(call.body, RESTORE)
+    source = named(asked, "source_branch_id")
+    stamp = asked.get("source_timestamp") or None
     changed = await blocking(
         call.service.restore_branch,
         call.project_id,
         call.branch_id,
-        str(source),
-        preserve_under_name=call.body.get("preserve_under_name"),
-        source_lsn=call.body.get("source_lsn") or None,
+        source,
+        preserve_under_name=asked.get("preserve_under_name"),
+        source_lsn=asked.get("source_lsn") or None,
         source_timestamp=None if stamp is None else parse_time(stamp, "source_timestamp"),
     )
     call.service.submit(changed)

@@ -8,6 +8,8 @@ from .keys import org_required
 from .objects import ORG_ID, Json
 from .problems import Problem
 from .routes_common import PROJECT, Call, Route, answer, blocking, page
+from .shapes import PROJECT as PROJECT_BODY
+from .shapes import shaped
 from .store import EndpointRow
 
 
@@ -63,7 +65,7 @@ async def get_project(call: Call) -> Response:
 
 
 async def create_project(call: Call) -> Response:
-    asked = call.part("project")
+    asked = shaped(call.part("project"), PROJECT_BODY)
     if call.key.kind == "personal" and not asked.get("org_id"):
         raise org_required()
     branch = asked.get("branch") or {}
@@ -71,8 +73,8 @@ async def create_project(call: Call) -> Response:
         call.service.create_project,
         str(asked.get("name") or "project"),
         branch=str(branch.get("name") or "main"),
-        role=branch.get("role_name"),
-        database=branch.get("database_name"),
+        role=branch.get("role_name") or None,
+        database=branch.get("database_name") or None,
     )
     call.service.submit(changed)
     assert changed.project is not None

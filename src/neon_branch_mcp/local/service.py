@@ -123,6 +123,8 @@ class Service:
             project = project_in(tx, project_id)
             refuse_if_busy(tx, project_id)
             tx.change(ProjectRow, project_id, state="deleting")
+            for branch in tx.all(BranchRow, "project_id = ?", [project_id]):
+                tx.change(BranchRow, branch.id, pending_state="deleting")
             job_id, operations = schedule(tx, self.core, "delete_project", project_id, actions=["delete_timeline"])
         return self._begin(Changed(operations, project, job_id=job_id))
 
