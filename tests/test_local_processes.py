@@ -228,6 +228,24 @@ def test_a_data_directory_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         Opened(LocalConfig(data_dir=tmp_path))
 
 
+def test_where_the_first_project_was_deleted_the_oldest_other_or_a_new_one_is_the_default() -> None:
+    with plane_folder() as folder:
+
+        def delete(plane: Opened, project_id: str) -> None:
+            plane.plane.service.submit(plane.plane.service.delete_project(project_id)).result()
+
+        with opened(folder) as plane:
+            other = plane.plane.service.create_project("other")
+            plane.plane.service.submit(other).result()
+            assert other.project is not None
+            delete(plane, plane.plane.project_id)
+        with opened(folder) as plane:
+            assert plane.plane.project_id == other.project.id
+            delete(plane, other.project.id)
+        with opened(folder) as plane:
+            assert root_of(plane).is_default
+
+
 def test_a_file_in_the_data_directorys_place_is_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is a file"):

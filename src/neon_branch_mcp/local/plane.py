@@ -99,6 +99,9 @@ class Opened:
                 key = f"napi_local{secrets.token_urlsafe(24)}"
                 tx.set_meta("api_key", key)
             project_id = tx.meta("first_project")
+            kept = [p.id for p in tx.all(ProjectRow, "state <> 'deleting'")]
+            if project_id is not None and project_id not in kept:
+                project_id = kept[0] if kept else None  # somebody deleted it
         if project_id is None:
             changed = service.create_project("local", sample=self._core.config.sample)
             assert changed.project is not None
