@@ -31,10 +31,40 @@ def test_what_is_known_and_fits_is_kept(shape: Shape, given: dict[str, Any], kep
         (PROJECT_SETTINGS, {"hipaa": 0}, "hipaa should be true or false"),
         (PROJECT_SETTINGS, {"block_vpc_connections": ""}, "block_vpc_connections should be true or false"),
         (PROJECT_SETTINGS, {"preload_libraries": 1722}, "preload_libraries should be an object"),
-        (PROJECT_SETTINGS, {"quota": {"active_time_seconds": True}}, "active_time_seconds should be a whole number"),
-        (PROJECT_SETTINGS, {"allowed_ips": {"ips": [1]}}, "ips should be a list of texts"),
+        (
+            PROJECT_SETTINGS,
+            {"quota": {"active_time_seconds": True}},
+            "active_time_seconds should be a whole number from 0 to 9223372036854775807",
+        ),
+        (PROJECT_SETTINGS, {"allowed_ips": {"ips": [1]}}, "each of ips should be a text"),
         (COMPUTE_SETTINGS, {"autoscaling_limit_max_cu": "2"}, "autoscaling_limit_max_cu should be a number"),
-        (COMPUTE_SETTINGS, {"suspend_timeout_seconds": 1.5}, "suspend_timeout_seconds should be a whole number"),
+        (
+            COMPUTE_SETTINGS,
+            {"suspend_timeout_seconds": 1.5},
+            "suspend_timeout_seconds should be a whole number from -1 to 604800",
+        ),
+        (
+            COMPUTE_SETTINGS,
+            {"suspend_timeout_seconds": -2},
+            "suspend_timeout_seconds should be a whole number from -1 to 604800",
+        ),
+        (
+            PROJECT_SETTINGS,
+            {"quota": {"written_data_bytes": -1}},
+            "written_data_bytes should be a whole number from 0 to 9223372036854775807",
+        ),
+        (PROJECT_SETTINGS, {"audit_log_level": "AAA"}, "audit_log_level should be one of base, extended, full"),
+        (
+            PROJECT_SETTINGS,
+            {"maintenance_window": {"weekdays": [1]}},
+            "maintenance_window needs weekdays, start_time, end_time",
+        ),
+        (
+            PROJECT_SETTINGS,
+            {"maintenance_window": {"weekdays": [8]}},
+            "each of weekdays should be a whole number from 1 to 7",
+        ),
+        (PROJECT_SETTINGS, {"allowed_ips": {"ips": "all"}}, "ips should be a list"),
     ],
 )
 def test_what_has_another_type_is_refused_by_name(shape: Shape, given: dict[str, Any], said: str) -> None:
@@ -65,6 +95,7 @@ def test_wrong_settings_of_a_project_and_a_compute_change_nothing(api: PlaneApi)
         {"branch": [], "endpoints": "read_write"},
         {"endpoints": [None]},
         {"annotation_value": {"for": 1}},
+        {"annotation_value": {str(n): "" for n in range(51)}},
     ],
 )
 def test_a_new_branch_of_another_shape_is_refused_and_not_made(api: PlaneApi, body: dict[str, Any]) -> None:

@@ -5,32 +5,34 @@ from typing import Any, Union
 
 from .problems import Problem
 
-Shape = Mapping[str, Union[type, "Shape"]]
+Kind = Union[type, range, tuple[str, ...], "list[Kind]", "Shape"]
+"""A type, a whole number within a range, one of some texts, a list of a kind, or an object."""
+Shape = Mapping[str, Kind]
 
+AMOUNT = range(2**63)
 PROJECT_SETTINGS: Shape = {
-    "quota": dict.fromkeys(
-        (
-            "active_time_seconds",
-            "compute_time_seconds",
-            "written_data_bytes",
-            "data_transfer_bytes",
-            "logical_size_bytes",
-        ),
-        int,
-    ),
-    "allowed_ips": {"ips": list, "protected_branches_only": bool},
+    "quota": {
+        "active_time_seconds": AMOUNT,
+        "compute_time_seconds": AMOUNT,
+        "written_data_bytes": AMOUNT,
+        "data_transfer_bytes": AMOUNT,
+        "logical_size_bytes": AMOUNT,
+    },
+    "allowed_ips": {"ips": [str], "protected_branches_only": bool},
     "enable_logical_replication": bool,
-    "maintenance_window": {"weekdays": list, "start_time": str, "end_time": str},
+    "maintenance_window": {"weekdays": [range(1, 8)], "start_time": str, "end_time": str},
     "block_public_connections": bool,
     "block_vpc_connections": bool,
-    "audit_log_level": str,
+    "audit_log_level": ("base", "extended", "full"),
     "hipaa": bool,
-    "preload_libraries": {"use_defaults": bool, "enabled_libraries": list},
+    "preload_libraries": {"use_defaults": bool, "enabled_libraries": [str]},
 }
+WHOLE = frozenset({"maintenance_window"})
+"""Objects that are of no use without all of their keys."""
 COMPUTE_SETTINGS: Shape = {
     "autoscaling_limit_min_cu": float,
     "autoscaling_limit_max_cu": float,
-    "suspend_timeout_seconds": int,
+    "suspend_timeout_seconds": range(-1, 604_801),
 }
 PROJECT: Shape = {
     "name": str,
@@ -47,7 +49,8 @@ BRANCH: Shape = {
     "expires_at": str,
 }
 RESTORE: Shape = {"source_branch_id": str, "source_lsn": str, "source_timestamp": str, "preserve_under_name": str}
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list of texts"}
+MOST_TEXTS = 50
+_WORDS: Mapping[object, str] = {bool: "true or false", float: "a number", str: "a text"}
 
 
 def shaped(part: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
@@ -64,25 +67,40 @@ def objects_in(value: Any, name: str) -> list[dict[str, Any]]:
 
 
 def texts(part: Mapping[str, Any], name: str) -> dict[str, str]:
-    """An object of texts. Raises Problem 400 for other values."""
-    if not all(isinstance(value, str) for value in part.values()):
-        raise Problem(400, f"{name} should hold texts")
+    """An object of texts. Raises Problem 400 for other values, or too many."""
+    if len(part) > MOST_TEXTS or not all(isinstance(value, str) for value in part.values()):
+        raise Problem(400, f"{name} should hold texts, at most {MOST_TEXTS}")
     return dict(part)
 
 
-def _value(key: str, value: Any, kind: "type | Shape") -> Any:
+def _value(key: str, value: Any, kind: Kind) -> Any:
     if isinstance(kind, Mapping):
         if not isinstance(value, dict):
             raise Problem(400, f"{key} should be an object")
-        return shaped(value, kind)
+        found = shaped(value, kind)
+        if key in WHOLE and len(found) < len(kind):
+            raise Problem(400, f"{key} needs {', '.join(kind)}")
+        return found
+    if isinstance(kind, list):
+        if not isinstance(value, list):
+            raise Problem(400, f"{key} should be a list")
+        return [_value(f"each of {key}", item, kind[0]) for item in value]
     if not _fits(value, kind):
-        raise Problem(400, f"{key} should be {_WORDS[kind]}")
+        raise Problem(400, f"{key} should be {_said(kind)}")
     return value
 
 
-def _fits(value: Any, kind: type) -> bool:
+def _fits(value: Any, kind: type | range | tuple[str, ...]) -> bool:
+    if isinstance(kind, range):
+        return isinstance(value, int) and not isinstance(value, bool) and value in kind
+    if isinstance(kind, tuple):
+        return isinstance(value, str) and value in kind
     if isinstance(value, bool):
         return kind is bool
-    if kind is list:
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _said(kind: type | range | tuple[str, ...]) -> str:
+    if isinstance(kind, range):
+        return f"a whole number from {kind.start} to {kind.stop - 1}"
+    return f"one of {', '.join(kind)}" if isinstance(kind, tuple) else _WORDS[kind]
