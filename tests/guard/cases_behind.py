@@ -68,6 +68,11 @@ BEGIN BEGIN PERFORM pg_notify('deploy', 'x'); EXCEPTION WHEN OTHERS THEN NULL; E
 CREATE VIEW calls_a_liar AS SELECT liar(5126) AS l;
 CREATE VIEW filtered_by_a_liar WITH (security_barrier) AS SELECT id FROM orgs WHERE id > liar(5127);
 CREATE VIEW invoker WITH (security_invoker) AS SELECT trap(5128) AS t;
+-- What a plan does not show.
+CREATE VIEW limited AS SELECT id FROM canary LIMIT trap(5150);
+CREATE VIEW listed AS VALUES (trap(5151));
+CREATE VIEW framed AS SELECT id, sum(v) OVER (ORDER BY id ROWS trap(5152) PRECEDING) FROM canary;
+CREATE VIEW over_limited AS SELECT count(*) FROM limited;
 CREATE MATERIALIZED VIEW with_stored AS SELECT id FROM orgs;
 CREATE INDEX ON with_stored ((id + liar(5129)));
 """
@@ -136,6 +141,10 @@ BEHIND_ATTACKS: dict[str, tuple[str, ...]] = {
         "TABLE calls_a_liar",
         "SELECT * FROM filtered_by_a_liar",
         "SELECT t FROM invoker",
+        "SELECT id FROM limited",
+        "TABLE listed",
+        "SELECT max(id) FROM framed",
+        "SELECT * FROM over_limited",
         "EXPLAIN TABLE calls_a_liar",
         "EXPLAIN SELECT liar(5130)",
         "EXPLAIN (GENERIC_PLAN) SELECT liar(5131) WHERE $1 = 1",

@@ -173,6 +173,19 @@ def test_what_planning_computes_counts_when_it_lies() -> None:
     assert find_hidden([liar], behind, {}).types == {"with_key", "lying_view", "over_it"}
 
 
+def test_a_view_of_a_view_calls_what_it_calls() -> None:
+    behind = [
+        Behind("shown", "limited", "mine", volatile=True),
+        Behind("shown", "dated", "clock_timestamp", volatile=True),
+        Behind("view", "over", "limited"),
+        Behind("view", "over_over", "over"),
+        Behind("view", "other", "dated"),
+    ]
+    views = find_hidden([], behind, {}).views
+    assert views == dict.fromkeys(("limited", "over", "over_over"), "mine")
+    assert judge(names(tokens("TABLE over")), FunctionCatalogue(views=views)) is not None
+
+
 @pytest.mark.parametrize(
     "sql",
     [

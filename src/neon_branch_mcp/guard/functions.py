@@ -105,7 +105,7 @@ class FunctionCatalogue:
     own function (which wins where a name has several); `mislabelled` maps the name of a function that claims to be harmless to what
     its body calls; `fields` are those of these that `row.name` calls too. Behind `operators` (symbols) and `types` (also tables with
     such columns) stands a volatile function; behind `checked` types one that runs when something is cast to them. `foreign` names the
-    relations whose rows live on another server.
+    relations whose rows live on another server, `views` those that call a function with effects, and which.
     """
 
     stamp: str = ""
@@ -116,6 +116,7 @@ class FunctionCatalogue:
     checked: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
+    views: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def ways(self) -> tuple[str, ...]:
@@ -247,6 +248,10 @@ def _judge_symbols(uses: Names, catalogue: FunctionCatalogue) -> Harm | None:
     for name in sorted(catalogue.types & names | catalogue.checked & cast):
         return Harm(
             "type", f"uses {name}: a check, a cast or an index of it calls a function with effects in this database"
+        )
+    for name in sorted(catalogue.views.keys() & names):
+        return Harm(
+            "function", f"reads {name}, which calls {catalogue.views[name]}, a function with effects (VOLATILE)"
         )
     for name in sorted(catalogue.foreign & names):
         return Harm("foreign", f"reads {name}, whose rows come from another server, outside this transaction")

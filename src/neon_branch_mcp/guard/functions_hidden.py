@@ -50,6 +50,7 @@ class Hidden:
     types: frozenset[str]
     checked: frozenset[str]
     fields: frozenset[str]
+    views: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def find_hidden(bodies: Sequence[Body], behind: Sequence[Behind], volatile: Mapp
     }
     texts = [(body, _read(body)) for body in bodies]
     fields = frozenset(link.name for link in behind if link.kind == "field")
-    waiting = [link for link in behind if link.kind != "field"]
+    waiting = [link for link in behind if link.kind not in ("field", "shown")]
+    views = _views(behind)
     grown = True
     while grown:
         grown = False
@@ -106,7 +108,27 @@ def find_hidden(bodies: Sequence[Body], behind: Sequence[Behind], volatile: Mapp
         frozenset(bad["type"]),
         frozenset(bad["checked"]),
         fields & functions.keys(),
+        views,
     )
+
+
+def _views(behind: Sequence[Behind]) -> dict[str, str]:
+    """Views by what they call, themselves or through others. A plan does not show all: not what is in LIMIT, in VALUES, in a frame."""
+    views = {
+        link.name: link.function
+        for link in behind
+        if link.kind == "shown" and has_effects(link.function, link.volatile)
+    }
+    grown = bool(views)
+    while grown:
+        found = {
+            link.name: views[link.function]
+            for link in behind
+            if link.kind == "view" and link.function in views and link.name not in views
+        }
+        views |= found
+        grown = bool(found)
+    return views
 
 
 def _flaw(

@@ -54,6 +54,7 @@ async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
         types=hidden.types,
         checked=hidden.checked,
         fields=hidden.fields,
+        views=hidden.views,
         foreign=foreign,
     )
 

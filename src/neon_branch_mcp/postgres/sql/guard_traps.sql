@@ -111,10 +111,11 @@ WITH RECURSIVE function_of AS (
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
     WHERE p.oid >= 16384 AND p.prokind = 'f' AND p.pronargs - p.pronargdefaults <= 1 AND (t.typtype IN ('c', 'p') OR t.typbasetype <> 0)
     UNION
-    SELECT 'relation', c.relname::text, m[1]::pg_catalog.oid
+    SELECT k.kind, c.relname::text, m[1]::pg_catalog.oid
     FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class,
-         pg_catalog.regexp_matches(w.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS m
-    WHERE w.oid >= 16384
+         pg_catalog.regexp_matches(w.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)', 'g') AS m,
+         (VALUES ('relation'), ('shown')) AS k (kind)
+    WHERE w.oid >= 16384 AND (k.kind = 'relation' OR w.ev_type = '1')
     UNION
     SELECT 'relation', c.relname::text, m[1]::pg_catalog.oid
     FROM pg_catalog.pg_policy l JOIN pg_catalog.pg_class c ON c.oid = l.polrelid,
