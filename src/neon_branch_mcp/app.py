@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from . import __version__
@@ -20,6 +21,7 @@ from .guard.policy import two_statements
 from .neon.branches import Branches
 from .neon.client import Identity, NeonClient
 from .postgres.executor import Executor
+from .postgres.sessions import Way
 from .postgres.target import Target
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class App:
 
     def __init__(self, config: Config, stack: AsyncExitStack) -> None:
         self.config = config
-        self.executor = Executor(config.sql)
+        self.executor = Executor(config.sql, self._way)
         self.guard = Guard(config.policy)
         self.audit = Audit(config.audit)
         self._stack = stack
@@ -173,6 +175,17 @@ class App:
         if key not in self._tested:
             await self.executor.self_test(target, two_statements())
             self._tested.add(key)
+
+    async def _way(self, login: Mapping[str, Any]) -> Way | None:
+        """Straight to the cluster of a local branch: in this process nobody needs the relay, nor TLS over loopback."""
+        if self._plane is None:
+            return None
+        try:
+            direct = await anyio.to_thread.run_sync(self._plane.direct, int(login["port"]))
+        except NeonBranchError:
+            return None  # the relay says why, as it says it to everybody
+        plain = {"sslmode": "disable", "channel_binding": "disable"}
+        return None if direct is None else Way({"port": direct.port, **plain}, direct.closed)
 
     async def _open_plane(self) -> "LocalPlane":
         if self._plane is None:

@@ -1,7 +1,8 @@
 """The door to `/mcp`: method, caller, scope, limits, body, and then the MCP server. Any replica can answer any request."""
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
@@ -17,6 +18,7 @@ from ..errors import AuthError, LimitExceeded, NeonBranchError
 from .answers import refusal, status_of
 from .auth import Authenticator, bearer
 from .callers import NAME_LENGTH, SCOPE_KEY
+from .direct import answer, tool_call
 from .limits import Gauge, Rate
 from .metrics import Metrics
 from .scope import asked, narrowed
@@ -108,25 +110,21 @@ class McpEndpoint:
             await self._refusal(scope, exc)(scope, receive, send)
             return
         scope[SCOPE_KEY] = caller
-        manager = self._streaming if self._may_stream(body) else self._plain
 
         async def counted(message: Message) -> None:
             self._bytes.charge(caller.identity, len(message.get("body", b"")))
             await send(message)
 
-        async with anyio.create_task_group() as tasks:
-            gone = anyio.Event()
+        gone = anyio.Event()
+        await _while_connected(receive, gone, self._answered(scope, body, gone, counted))
 
-            async def watch() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                gone.set()
-                # Nobody waits for the answer: what runs for it is cancelled, down to the statement in Postgres.
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(watch)
-            await manager.handle_request(scope, _replay(body, gone), counted)
-            tasks.cancel_scope.cancel()
+    async def _answered(self, scope: Scope, body: bytes, gone: anyio.Event, send: Send) -> None:
+        if self._may_stream(body):
+            await self._streaming.handle_request(scope, _replay(body, gone), send)
+        elif (found := tool_call(scope, body)) is not None:
+            await _send_json(await answer(self._plain.app, *found), send)
+        else:
+            await self._plain.handle_request(scope, _replay(body, gone), send)
 
     def _spend(self, caller: Caller, amount: int) -> None:
         if wait := self._bytes.take(caller.identity, amount):
@@ -171,6 +169,31 @@ class McpEndpoint:
             return f'{self._challenge}, error="insufficient_scope"'
         sent = any(n == b"authorization" for n, _ in scope["headers"])
         return f'{self._challenge}, error="invalid_token"' if sent else self._challenge
+
+
+async def _while_connected(receive: Receive, gone: anyio.Event, work: Awaitable[None]) -> None:
+    """Await `work` until the client goes: nobody waits for the answer then, and what runs for it is cancelled, down to the statement
+    in Postgres.
+    """
+    with anyio.CancelScope() as scope:
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+            scope.cancel()
+
+        watcher = asyncio.ensure_future(watch())
+        try:
+            await work
+        finally:
+            watcher.cancel()
+
+
+async def _send_json(body: bytes, send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _declared(headers: list[tuple[bytes, bytes]]) -> int:

@@ -21,7 +21,7 @@ from .lease import Lease
 from .lifecycle import suspend, wake
 from .ports import move_port
 from .recovery import sweep, take_over_jobs
-from .relay import Relay, Traffic
+from .relay import Direct, Relay, Traffic
 from .service import Service
 from .spares import drop_stray_spares, keep_spare
 from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, now
@@ -57,6 +57,11 @@ class Keeper:
         self._lead_if_possible()
         for thread in self._threads:
             thread.start()
+
+    def direct(self, port: int) -> Direct | None:
+        """The way past the relay to the branch of this port, woken; None where another process serves it, or nobody."""
+        relay = self._relay
+        return None if relay is None else relay.direct(port)
 
     def close(self) -> None:
         """End the threads and free the ports."""
@@ -184,7 +189,9 @@ class Keeper:
             busy = {o.project_id for o in tx.all(OperationRow, "status IN ('scheduling', 'running')")}
         for branch in branches:
             seen = traffic.get(branch.id)
-            if branch.project_id in busy or (seen is not None and (seen.open or time.monotonic() - seen.last < after)):
+            if branch.project_id in busy or (
+                seen is not None and (seen.open or seen.direct or time.monotonic() - seen.last < after)
+            ):
                 continue
             cluster = self._core.cluster_of(branch)
             started = cluster.started_at()

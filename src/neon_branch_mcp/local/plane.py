@@ -1,7 +1,7 @@
 """The local control plane in this process: opens the data directory, serves the API as an ASGI app, and keeps things going meanwhile."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from .keys import Keys
 from .lease import Lease
 from .locks import locked
 from .places import open_places, reachable
+from .relay import Direct
 from .service import Service
 from .store import ProjectRow, Store
 from .work import KINDS
@@ -42,6 +43,8 @@ class LocalPlane:
     """Serves `/api/v2/…`; any event loop may call it."""
     data_dir: Path
     service: Service
+    direct: Callable[[int], Direct | None]
+    """For a port of a connection string, the way that this process's own sessions may take past the relay. Blocks while it wakes a branch."""
 
 
 def default_data_dir() -> Path:
@@ -88,7 +91,12 @@ class Opened:
             with locked(places.locks / "first-project", timeout=120):
                 api_key, project_id = self._first_project(service)
             self.plane = LocalPlane(
-                api_key, project_id, build_app(service, Keys(self._store, api_key)), places.data_dir, service
+                api_key,
+                project_id,
+                build_app(service, Keys(self._store, api_key)),
+                places.data_dir,
+                service,
+                keeper.direct,
             )
             self._stack = stack.pop_all()
 

@@ -27,11 +27,20 @@ GSS_REQUEST = (80877104).to_bytes(4, "big")
 
 @dataclass
 class Traffic:
-    """What passes on one port: open connections, and when the last one was closed or made."""
+    """What passes on one port: open connections, this process's own past the relay, and when the last one was closed or made."""
 
     branch_id: str
     open: int = 0
+    direct: int = 0
     last: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """The way past the relay for this process's own sessions: the cluster's port, and `closed` to call when the session has ended."""
+
+    port: int
+    closed: Callable[[], None]
 
 
 class _Half(asyncio.Protocol):
@@ -191,6 +200,7 @@ class Relay:
         self._servers: dict[int, asyncio.Server] = {}
         self._traffic: dict[int, Traffic] = {}
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
         self.halves: set[_Half] = set()
         self._thread.start()
 
@@ -202,6 +212,23 @@ class Relay:
     def traffic(self) -> Mapping[str, Traffic]:
         """What passes, by branch."""
         return {t.branch_id: t for t in list(self._traffic.values())}
+
+    def direct(self, port: int) -> Direct | None:
+        """Wakes the branch that has this port, and counts a session on it. None for a port that is not served here."""
+        traffic = self._traffic.get(port)
+        if traffic is None:
+            return None
+        self._count(traffic, 1)
+        try:
+            return Direct(self._wake(traffic.branch_id), partial(self._count, traffic, -1))
+        except BaseException:
+            self._count(traffic, -1)
+            raise
+
+    def _count(self, traffic: Traffic, change: int) -> None:
+        with self._counting:
+            traffic.direct += change
+            traffic.last = time.monotonic()
 
     def close(self) -> None:
         """Close the ports and every connection; the thread ends."""

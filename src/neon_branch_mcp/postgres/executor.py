@@ -30,7 +30,7 @@ from .call import Call, Try, roll_back
 from .catalogue import STAMP_DIFFERS, opening, read_catalogue, read_stamp
 from .errors import translating
 from .rows import RowSet, RowSink
-from .sessions import Connection, Sessions
+from .sessions import Connection, FindWay, Sessions
 from .target import Target
 from .waiting import uninterrupted
 from .wire import Statement, Wire
@@ -56,9 +56,9 @@ PINNED = {
 class Executor:
     """One per server. Safe for concurrent calls: each has its own connection."""
 
-    def __init__(self, config: SqlConfig) -> None:
+    def __init__(self, config: SqlConfig, find_way: FindWay | None = None) -> None:
         self._config = config
-        self.sessions = Sessions(config)
+        self.sessions = Sessions(config, find_way)
         self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
 

@@ -8,7 +8,7 @@ since nothing was asked for yet. A connection is kept per login for reading alon
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,18 @@ SOON = 0.1
 
 
 @dataclass(frozen=True)
+class Way:
+    """How to reach a server by a shorter way than its connection string tells: changes to the login, and what to call at the end."""
+
+    changes: Mapping[str, Any]
+    closed: Callable[[], None]
+
+
+FindWay = Callable[[Mapping[str, Any]], Awaitable[Way | None]]
+"""Asked before each attempt to connect; None: as the login says. Raises errors of our tree."""
+
+
+@dataclass(frozen=True)
 class _Idle:
     conn: Connection
     since: float
@@ -45,8 +57,10 @@ class _Idle:
 class Sessions:
     """The connections of one server. For one event loop."""
 
-    def __init__(self, config: SqlConfig) -> None:
+    def __init__(self, config: SqlConfig, find_way: FindWay | None = None) -> None:
         self._config = config
+        self._find_way = find_way
+        self._ways: dict[Connection, Way] = {}
         self._idle: dict[Key, list[_Idle]] = {}
         self._lent: Counter[Key] = Counter()
         self._waiting: dict[Key, deque[asyncio.Future[Connection]]] = {}
@@ -65,7 +79,7 @@ class Sessions:
             try:
                 yield conn
             finally:
-                await conn.close()
+                await self._close(conn)
 
     @asynccontextmanager
     async def reading(
@@ -92,7 +106,7 @@ class Sessions:
             except BaseException:
                 # Cancelled, or a bug: nobody knows what is still on its way.
                 self._forget(key)
-                await conn.close()
+                await self._close(conn)
                 raise
             self._give_back(key, conn)
 
@@ -112,7 +126,7 @@ class Sessions:
         kept = [idle.conn for group in self._idle.values() for idle in group]
         self._idle.clear()
         for conn in kept:
-            await conn.close()
+            await self._close(conn)
 
     @asynccontextmanager
     async def _slot(self, branch_id: str) -> AsyncIterator[None]:
@@ -149,9 +163,7 @@ class Sessions:
             left = until - loop.time()
             try:
                 self.opened += 1
-                return await psycopg.AsyncConnection.connect(
-                    autocommit=True, **(KEEPALIVE | login | {"connect_timeout": max(2, round(left))})
-                )
+                return await self._open(KEEPALIVE | login | {"connect_timeout": max(2, round(left))})
             except psycopg.Error as exc:
                 error = translate(exc)
                 if not _may_come(error) or loop.time() + pause > until:
@@ -160,6 +172,25 @@ class Sessions:
                     await self._close_idle()  # the server is full, in part of what we keep
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _open(self, login: dict[str, Any]) -> Connection:
+        way = await self._find_way(login) if self._find_way is not None else None
+        if way is None:
+            return await psycopg.AsyncConnection.connect(autocommit=True, **login)
+        try:
+            conn = await psycopg.AsyncConnection.connect(autocommit=True, **login | way.changes)
+        except BaseException:
+            way.closed()
+            raise
+        self._ways[conn] = way
+        return conn
+
+    async def _close(self, conn: Connection) -> None:
+        try:
+            await conn.close()
+        finally:
+            if (way := self._ways.pop(conn, None)) is not None:
+                way.closed()
 
     def _take(self, key: Key) -> Connection | None:
         """The most recently used idle connection that is still alive, as far as can be seen without asking the server."""
@@ -170,7 +201,7 @@ class Sessions:
                 self._idle.pop(key, None)
             if _alive(conn):
                 return conn
-            self._later(conn.close())
+            self._later(self._close(conn))
         return None
 
     async def _kept(self, key: Key) -> Connection | None:
@@ -187,7 +218,7 @@ class Sessions:
             return waiting.result() if waiting.done() else None
         except asyncio.CancelledError:
             if waiting.done() and not self._hand_on(key, waiting.result()):
-                self._later(waiting.result().close())
+                self._later(self._close(waiting.result()))
             raise
         finally:
             waiting.cancel()
@@ -201,7 +232,7 @@ class Sessions:
             wire.send(ROLL_BACK, CLEAN)
         except psycopg.Error:
             self._forget(key)
-            self._later(conn.close())
+            self._later(self._close(conn))
         else:
             self._later(self._cleaned(key, conn, wire))
 
@@ -216,7 +247,7 @@ class Sessions:
         finally:
             self._forget(key)
             if not kept:
-                await conn.close()
+                await self._close(conn)
 
     def _hand_on(self, key: Key, conn: Connection) -> bool:
         """Gives a clean connection to whoever waits for one, else keeps it if there is room."""
@@ -253,7 +284,7 @@ class Sessions:
                     if not self._idle[key]:
                         del self._idle[key]
                     for idle in expired:
-                        await idle.conn.close()
+                        await self._close(idle.conn)
         finally:
             self._reaper = None
 
