@@ -78,9 +78,7 @@ async def answer(server: Server[Any], request: Request, call: JSONRPCRequest) ->
     exchange = _Exchange(call.id, ServerMessageMetadata(request_context=request))
     envelope: dict[str, Any] = {"jsonrpc": "2.0", "id": call.id}
     try:
-        result = await serve_one(
-            server, exchange, call.method, call.params, connection=connection, lifespan_state={}
-        )
+        result = await serve_one(server, exchange, call.method, call.params, connection=connection, lifespan_state={})
     except Exception as exc:  # noqa: BLE001 - the last boundary before the wire; what is not foreseen is logged
         envelope["error"] = _error(exc).model_dump(by_alias=True, exclude_unset=True)
     else:

@@ -44,7 +44,7 @@ class LocalPlane:
     data_dir: Path
     service: Service
     direct: Callable[[int], Direct | None]
-    """For a port of a connection string, the way that this process's own sessions may take past the relay. Blocks while it wakes a branch."""
+    """For a port of a connection string, the way past the relay for this process's own sessions. Blocks while it wakes a branch."""
 
 
 def default_data_dir() -> Path:

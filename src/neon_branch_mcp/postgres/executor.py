@@ -6,13 +6,13 @@ holds two statements; always rolled back. Writing: what Postgres allows; one sta
 protocol does it. A connection serves one call and is closed.
 """
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -37,6 +37,7 @@ from .wire import Statement, Wire
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Try)
+C = TypeVar("C")
 CATALOGUES = 64
 GRACE = 5.0
 CANCELLING = 12.0
@@ -78,8 +79,10 @@ class Executor:
         Raises Refused when the database itself shows a reason that the text did not, SqlError, TimedOut, Unreachable, ….
         """
         cell = max_cell or self._config.max_cell
-        sinks = (RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell) for _ in range(2))
-        first, second = (Call(vetted, params, sink) for sink in sinks)
+
+        def attempt() -> Call:
+            return Call(vetted, params, RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell))
+
         facts = {
             "db.system.name": "postgresql",
             "db.operation.name": vetted.intent,
@@ -88,14 +91,14 @@ class Executor:
             "neon.branch.access": vetted.access,
         }
         with span(f"postgres {vetted.intent}", facts):
-            return await self._twice(first, second, lambda call: self._run(target, call))
+            return await self._twice(attempt, lambda call: self._run(target, call))
 
     async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:
         """What the database says of its functions: remembered, unless `fresh`. `run` compares it again before it reads."""
         known = self._catalogues.get(_key(target))
         if known is not None and not fresh and _key(target) not in self._unsure:
             return known
-        return await self._twice(Try(), Try(), lambda attempt: self._load(target, attempt))
+        return await self._twice(Try, lambda attempt: self._load(target, attempt))
 
     @asynccontextmanager
     async def session(self, target: Target, *, purpose: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
@@ -105,11 +108,8 @@ class Executor:
         """
         read_only = target.access == "read-only"
 
-        def opened(target: Target) -> AbstractAsyncContextManager[Connection]:
-            return self.sessions.fresh(target.branch_id, self._login(target, purpose=purpose, read_only=read_only))
-
         with translating():
-            async with self._logged_in(target, opened) as conn:
+            async with self._logged_in(target, lambda there: self._fresh(there, purpose, read_only=read_only)) as conn:
                 yield conn
 
     async def self_test(self, target: Target, probe: VettedSql) -> None:
@@ -137,9 +137,8 @@ class Executor:
 
     async def _load(self, target: Target, attempt: Try) -> FunctionCatalogue:
         with translating():
-            async with self._logged_in(target, lambda there: self._reading(there, attempt)) as conn:
+            async with self._logged_in(target, lambda there: self._reading(there, attempt)) as wire:
                 attempt.connected = True
-                wire = Wire(conn)
                 await wire.ours(self._begin(read_only=True))
                 try:
                     _, stamp = await read_stamp(wire)
@@ -157,34 +156,32 @@ class Executor:
             self._unsure.discard(self._catalogues.popitem(last=False)[0])
         return catalogue
 
-    async def _twice(self, first: A, second: A, work: Callable[[A], Awaitable[T]]) -> T:
+    async def _twice(self, make: Callable[[], A], work: Callable[[A], Coroutine[Any, Any, T]]) -> T:
         """`work`, and once more when its connection was lost and nothing that lasts was sent. Ends in time, whatever the network does."""
+        attempt = make()
+        try:
+            return await self._in_time(attempt, work(attempt))
+        except Unreachable as exc:
+            _raise_unless_repeatable(attempt, exc)
+        second = make()
         second.reuse = False
-        for attempt in (first, second):
-            try:
-                return await uninterrupted(self._in_time(attempt, work(attempt)))
-            except Unreachable as exc:
-                if attempt.sent:
-                    raise UnknownOutcome(f"{exc.message} {UNKNOWN}") from exc
-                if attempt is second or not (attempt.connected and attempt.reading):
-                    raise
-        raise AssertionError("unreachable: the second attempt returns or raises")
+        try:
+            return await self._in_time(second, work(second))
+        except Unreachable as exc:
+            if second.sent:
+                raise UnknownOutcome(f"{exc.message} {UNKNOWN}") from exc
+            raise
 
-    def _in_time(self, attempt: Try, work: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    async def _in_time(self, attempt: Try, work: Coroutine[Any, Any, T]) -> T:
         """Ends `work` where neither Postgres nor the network ends it, and before the caller's deadline can cut off the reason."""
         remaining = anyio.current_effective_deadline() - anyio.current_time()
         seconds = min(self._limit(attempt), max(remaining - CANCELLING, remaining / 2))
-
-        async def bounded() -> T:
-            try:
-                async with asyncio.timeout(seconds):
-                    return await work
-            except TimeoutError:
-                left = UNKNOWN if attempt.sent else "Nothing took effect."
-                text = f"Postgres did not answer within {seconds:.0f} s, and the call was given up. {left}"
-                raise TimedOut(text) from None
-
-        return bounded()
+        try:
+            return await uninterrupted(work, seconds)
+        except TimeoutError:
+            left = UNKNOWN if attempt.sent else "Nothing took effect."
+            text = f"Postgres did not answer within {seconds:.0f} s, and the call was given up. {left}"
+            raise TimedOut(text) from None
 
     def _limit(self, attempt: Try) -> float:
         """Seconds after which a server that enforces its own time-outs would have answered."""
@@ -194,44 +191,36 @@ class Executor:
         return config.connect_timeout + config.statement_timeout * attempt.statements + GRACE
 
     async def _run(self, target: Target, call: Call) -> RowSet:
+        """A kept connection only for what is READ ONLY and rolled back."""
         vetted = call.vetted
         with translating(sql=vetted.text, prefix=len(vetted.prefix)):
-            async with self._logged_in(target, lambda there: self._connection(there, call)) as conn:
-                call.connected = True
-                conn.add_notice_handler(call.hear)
-                try:
-                    return await self._converse(Wire(conn), target, call)
-                finally:
-                    conn.remove_notice_handler(call.hear)
+            if call.reading and vetted.layers.transaction:
+                async with self._logged_in(target, lambda there: self._reading(there, call)) as wire:
+                    return await self._heard(wire, target, call)
+            async with self._logged_in(
+                target, lambda there: self._fresh(there, vetted.intent, read_only=False)
+            ) as conn:
+                return await self._heard(Wire(conn), target, call)
 
-    def _connection(self, target: Target, call: Call) -> AbstractAsyncContextManager[Connection]:
-        """A kept one only for what is READ ONLY and rolled back."""
-        if call.reading and call.vetted.layers.transaction:
-            return self._reading(target, call)
-        login = self._login(target, purpose=call.vetted.intent, read_only=False)
-        return self.sessions.fresh(target.branch_id, login)
+    async def _heard(self, wire: Wire, target: Target, call: Call) -> RowSet:
+        call.connected = True
+        wire.conn.add_notice_handler(call.hear)
+        try:
+            return await self._converse(wire, target, call)
+        finally:
+            wire.conn.remove_notice_handler(call.hear)
 
-    def _reading(self, target: Target, attempt: Try) -> AbstractAsyncContextManager[Connection]:
+    def _fresh(self, target: Target, purpose: str, *, read_only: bool) -> AbstractAsyncContextManager[Connection]:
+        return self.sessions.fresh(target.branch_id, self._login(target, purpose=purpose, read_only=read_only))
+
+    def _reading(self, target: Target, attempt: Try) -> AbstractAsyncContextManager[Wire]:
         login = self._login(target, purpose="read", read_only=True)
         return self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse)
 
-    @asynccontextmanager
-    async def _logged_in(
-        self, target: Target, opened: Callable[[Target], AbstractAsyncContextManager[Connection]]
-    ) -> AsyncIterator[Connection]:
-        """What `opened` opens. A login that was refused has run nothing: it is tried once more with the one that holds now."""
-        async with AsyncExitStack() as stack:
-            with self._reader_named(target):
-                try:
-                    conn = await stack.enter_async_context(opened(target))
-                except (AuthError, NotFound):  # a database may have been renamed, or dropped
-                    if target.renew is None or self._reader(target) is not None:
-                        raise
-                    now = await target.renew(target.conninfo)
-                    if now == target.conninfo:
-                        raise
-                    conn = await stack.enter_async_context(opened(replace(target, conninfo=now)))
-            yield conn
+    def _logged_in(
+        self, target: Target, opened: Callable[[Target], AbstractAsyncContextManager[C]]
+    ) -> AbstractAsyncContextManager[C]:
+        return _LoggedIn(target, opened, self._reader(target))
 
     async def _converse(self, wire: Wire, target: Target, call: Call) -> RowSet:
         await call.choose_types(wire)
@@ -340,19 +329,6 @@ class Executor:
         role, password = self._config.reader_role, self._config.reader_password
         return (role, password) if target.access == "read-only" and role and password else None
 
-    @contextmanager
-    def _reader_named(self, target: Target) -> Iterator[None]:
-        """A login that fails is the operator's to mend, where it is the reader's."""
-        try:
-            yield
-        except AuthError as exc:
-            if (reader := self._reader(target)) is None:
-                raise
-            raise ConfigError(
-                f'The reader login {reader[0]} cannot log in on "{target.branch_name}": `neon-branch-mcp setup-reader` makes it or '
-                "renews its password; a branch made before it needs a run of its own (--branch)."
-            ) from exc
-
     def _login(self, target: Target, *, purpose: str, read_only: bool) -> dict[str, Any]:
         known = _parsed(target.conninfo)
         reading = target.access == "read-only"
@@ -374,6 +350,54 @@ class Executor:
         if reader is not None:
             changes |= {"user": reader[0], "password": reader[1].reveal()}
         return known | changes
+
+
+@dataclass
+class _LoggedIn(Generic[C]):
+    """What `opened` opens. A login that was refused has run nothing: it is tried once more with the one that holds now.
+
+    A `reader`'s login that fails is the operator's to mend.
+    """
+
+    target: Target
+    opened: Callable[[Target], AbstractAsyncContextManager[C]]
+    reader: tuple[str, Secret] | None
+    entered: AbstractAsyncContextManager[C] | None = None
+
+    async def __aenter__(self) -> C:
+        target = self.target
+        try:
+            return await self._enter(target)
+        except (AuthError, NotFound) as exc:  # a database may have been renamed, or dropped
+            if self.reader is not None and isinstance(exc, AuthError):
+                raise ConfigError(
+                    f'The reader login {self.reader[0]} cannot log in on "{target.branch_name}": `neon-branch-mcp setup-reader` makes '
+                    "it or renews its password; a branch made before it needs a run of its own (--branch)."
+                ) from exc
+            if target.renew is None or self.reader is not None:
+                raise
+            now = await target.renew(target.conninfo)
+            if now == target.conninfo:
+                raise
+        return await self._enter(replace(target, conninfo=now))
+
+    async def _enter(self, target: Target) -> C:
+        self.entered = self.opened(target)
+        return await self.entered.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self.entered is not None
+        return await self.entered.__aexit__(kind, exc, trace)
+
+
+def _raise_unless_repeatable(attempt: Try, exc: Unreachable) -> None:
+    """Only a read whose connection had been there is asked for again."""
+    if attempt.sent:
+        raise UnknownOutcome(f"{exc.message} {UNKNOWN}") from exc
+    if not (attempt.connected and attempt.reading):
+        raise exc
 
 
 @lru_cache(maxsize=256)

@@ -2,20 +2,19 @@
 
 A sleeping compute takes seconds to wake, and a restarting one refuses for a while: opening is tried again until the connect time-out,
 since nothing was asked for yet. A connection is kept per login for reading alone: its last transaction was READ ONLY, is rolled back, and
-`DISCARD ALL` has ended well before anybody gets it again. psycopg_pool would do most of this, but it hides why a login failed.
+`DISCARD ALL` has ended well before a statement of the next caller runs in it. psycopg_pool would do most of this, but it hides why a
+login failed.
 """
 
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
 import psycopg
-from psycopg import pq
 
 from ..config import SqlConfig
 from ..errors import LimitExceeded, NeonBranchError, Unreachable
@@ -50,8 +49,74 @@ FindWay = Callable[[Mapping[str, Any]], Awaitable[Way | None]]
 
 @dataclass(frozen=True)
 class _Idle:
-    conn: Connection
+    wire: Wire
     since: float
+
+
+@dataclass
+class _Slots:
+    """A branch's sessions in use, and who waits for one to end."""
+
+    taken: int = 0
+    waiting: "deque[asyncio.Future[bool]]" = field(default_factory=deque)
+
+
+@dataclass
+class _Fresh:
+    """A connection of one caller's own, while the block lasts."""
+
+    sessions: "Sessions"
+    branch_id: str
+    login: dict[str, Any]
+    conn: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        await self.sessions.enter(self.branch_id)
+        try:
+            self.conn = await self.sessions.connect(self.login)
+        except BaseException:
+            self.sessions.leave(self.branch_id)
+            raise
+        return self.conn
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.conn is not None
+        try:
+            await self.sessions.close(self.conn)
+        finally:
+            self.sessions.leave(self.branch_id)
+
+
+@dataclass
+class _Reading:
+    """A kept connection, lent while the block lasts. A class, not a generator: this is on the way of every read."""
+
+    sessions: "Sessions"
+    branch_id: str
+    login: dict[str, Any]
+    key: Key
+    reuse: bool
+    wire: Wire | None = None
+
+    async def __aenter__(self) -> Wire:
+        await self.sessions.enter(self.branch_id)
+        try:
+            self.wire = await self.sessions.lend(self.key, self.login, reuse=self.reuse)
+        except BaseException:
+            self.sessions.leave(self.branch_id)
+            raise
+        return self.wire
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        assert self.wire is not None
+        try:
+            if kind is None or issubclass(kind, (psycopg.Error, NeonBranchError)):
+                self.sessions.give_back(self.key, self.wire)
+            else:
+                # Cancelled, or a bug: nobody knows what is still on its way.
+                await self.sessions.drop(self.key, self.wire)
+        finally:
+            self.sessions.leave(self.branch_id)
 
 
 class Sessions:
@@ -63,98 +128,96 @@ class Sessions:
         self._ways: dict[Connection, Way] = {}
         self._idle: dict[Key, list[_Idle]] = {}
         self._lent: Counter[Key] = Counter()
-        self._waiting: dict[Key, deque[asyncio.Future[Connection]]] = {}
+        self._waiting: dict[Key, deque[asyncio.Future[Wire | None]]] = {}
         self._came_back: dict[Key, float] = {}
-        self._slots: dict[str, anyio.CapacityLimiter] = {}
-        self._cleaning: set[asyncio.Task[None]] = set()
+        self._slots: dict[str, _Slots] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
         self.opened = 0
         """Connections opened so far."""
 
-    @asynccontextmanager
-    async def fresh(self, branch_id: str, login: dict[str, Any]) -> AsyncIterator[Connection]:
+    def fresh(self, branch_id: str, login: dict[str, Any]) -> "_Fresh":
         """A new connection for one caller; closed afterwards. Raises errors of our tree while connecting."""
-        async with self._slot(branch_id):
-            conn = await self._connect(login)
-            try:
-                yield conn
-            finally:
-                await self._close(conn)
+        return _Fresh(self, branch_id, login)
 
-    @asynccontextmanager
-    async def reading(
-        self, branch_id: str, login: dict[str, Any], *, owner: str, reuse: bool
-    ) -> AsyncIterator[Connection]:
+    def reading(self, branch_id: str, login: dict[str, Any], *, owner: str, reuse: bool) -> "_Reading":
         """A connection for one READ ONLY transaction that is rolled back: one kept for this owner if `reuse` and there is one.
 
         Whatever transaction the block leaves is rolled back. The connection is kept again unless the block was cancelled.
         """
-        key = (owner, tuple(login.items()))
-        async with self._slot(branch_id):
-            conn = await self._kept(key) if reuse else None
-            self._lent[key] += 1
-            try:
-                conn = conn or await self._connect(login)
-            except BaseException:
-                self._forget(key)
-                raise
-            try:
-                yield conn
-            except (psycopg.Error, NeonBranchError):
-                self._give_back(key, conn)
-                raise
-            except BaseException:
-                # Cancelled, or a bug: nobody knows what is still on its way.
-                self._forget(key)
-                await self._close(conn)
-                raise
-            self._give_back(key, conn)
+        return _Reading(self, branch_id, login, (owner, tuple(login.items())), reuse)
 
     def open_now(self) -> int:
-        """Connections that are kept idle or being cleaned."""
-        return sum(map(len, self._idle.values())) + len(self._cleaning)
+        """Connections that are kept idle or being closed."""
+        return sum(map(len, self._idle.values())) + len(self._closing)
 
     async def aclose(self) -> None:
         """Closes what is kept."""
-        for task in [*self._cleaning, *([self._reaper] if self._reaper else [])]:
-            task.cancel()
+        if self._reaper is not None:
+            self._reaper.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await self._reaper
+        await asyncio.gather(*self._closing, return_exceptions=True)
         await self._close_idle()
 
     async def _close_idle(self) -> None:
-        kept = [idle.conn for group in self._idle.values() for idle in group]
+        kept = [idle.wire.conn for group in self._idle.values() for idle in group]
         self._idle.clear()
         for conn in kept:
-            await self._close(conn)
+            await self.close(conn)
 
-    @asynccontextmanager
-    async def _slot(self, branch_id: str) -> AsyncIterator[None]:
+    async def enter(self, branch_id: str) -> None:
+        """Take one of the branch's places. Every return needs one `leave`."""
+        slots = self._slots.get(branch_id) or self._slots.setdefault(branch_id, _Slots())
         most = OPEN_PER_KEPT * self._config.pool_size
-        slots = self._slots.setdefault(branch_id, anyio.CapacityLimiter(most))
-        borrower = object()  # one task may hold several sessions
+        if slots.taken < most and not slots.waiting:
+            slots.taken += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        timer = asyncio.get_running_loop().call_later(self._config.connect_timeout, _resolve, place, False)
+        slots.waiting.append(place)
         try:
-            slots.acquire_on_behalf_of_nowait(borrower)
-        except anyio.WouldBlock:
-            await self._wait_for(slots, borrower, branch_id)
-        try:
-            yield
+            got = await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.result():
+                self.leave(branch_id)
+            raise
         finally:
-            slots.release_on_behalf_of(borrower)
-            if not (slots.borrowed_tokens or slots.statistics().tasks_waiting):
-                self._slots.pop(branch_id, None)
-
-    async def _wait_for(self, slots: anyio.CapacityLimiter, borrower: object, branch_id: str) -> None:
-        try:
-            async with asyncio.timeout(self._config.connect_timeout):
-                await slots.acquire_on_behalf_of(borrower)
-        except TimeoutError:
+            timer.cancel()
+        if not got:
             raise LimitExceeded(
-                f"All {slots.total_tokens} connections to branch {branch_id} are in use; end other calls or try again "
+                f"All {most} connections to branch {branch_id} are in use; end other calls or try again "
                 "(sql.pool_size allows more)."
-            ) from None
+            )
 
-    async def _connect(self, login: dict[str, Any]) -> Connection:
+    def leave(self, branch_id: str) -> None:
+        """Free the place, for whoever has waited longest."""
+        slots = self._slots[branch_id]
+        while slots.waiting:
+            if _resolve(slots.waiting.popleft(), True):
+                return
+        slots.taken -= 1
+        if not slots.taken:
+            del self._slots[branch_id]
+
+    async def lend(self, key: Key, login: dict[str, Any], *, reuse: bool) -> Wire:
+        """A kept connection, or a new one; every return needs one `give_back` or `drop`."""
+        wire = await self._kept(key) if reuse else None
+        if wire is None:
+            self._lent[key] += 1
+            try:
+                wire = Wire(await self.connect(login))
+            except BaseException:
+                self._forget(key)
+                raise
+        return wire
+
+    async def drop(self, key: Key, wire: Wire) -> None:
+        """Nobody knows what is still on its way: the connection is closed."""
+        self._forget(key)
+        await self.close(wire.conn)
+
+    async def connect(self, login: dict[str, Any]) -> Connection:
         """A new connection; tries again while the server is not there yet. A login that is refused is refused at once."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._config.connect_timeout
@@ -178,92 +241,92 @@ class Sessions:
         if way is None:
             return await psycopg.AsyncConnection.connect(autocommit=True, **login)
         try:
-            conn = await psycopg.AsyncConnection.connect(autocommit=True, **login | way.changes)
+            conn = await psycopg.AsyncConnection.connect(autocommit=True, **{**login, **way.changes})
         except BaseException:
             way.closed()
             raise
         self._ways[conn] = way
         return conn
 
-    async def _close(self, conn: Connection) -> None:
+    async def close(self, conn: Connection) -> None:
         try:
             await conn.close()
         finally:
             if (way := self._ways.pop(conn, None)) is not None:
                 way.closed()
 
-    def _take(self, key: Key) -> Connection | None:
+    def _take(self, key: Key) -> Wire | None:
         """The most recently used idle connection that is still alive, as far as can be seen without asking the server."""
         group = self._idle.get(key, [])
         while group:
-            conn = group.pop().conn
+            wire = group.pop().wire
             if not group:
                 self._idle.pop(key, None)
-            if _alive(conn):
-                return conn
-            self._later(self._close(conn))
+            if wire.usable():
+                self._lent[key] += 1
+                return wire
+            self._later(self.close(wire.conn))
         return None
 
-    async def _kept(self, key: Key) -> Connection | None:
+    async def _kept(self, key: Key) -> Wire | None:
         """An idle connection; where as many as are kept are in use, one that comes back, as long as any do. None: open one."""
-        conn = self._take(key)
-        if conn is not None or self._lent[key] < self._config.pool_size:
-            return conn
+        wire = self._take(key)
+        if wire is not None or self._lent[key] < self._config.pool_size:
+            return wire
         loop = asyncio.get_running_loop()
-        waiting, began = loop.create_future(), loop.time()
+        waiting: asyncio.Future[Wire | None] = loop.create_future()
+        began = loop.time()
+
+        timer: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal timer
+            until = max(began, self._came_back.get(key, 0)) + SOON
+            if until > loop.time():
+                timer = loop.call_at(until, look)
+            else:
+                _resolve(waiting, None)
+
+        timer = loop.call_at(began + SOON, look)
         self._waiting.setdefault(key, deque()).append(waiting)
         try:
-            while not waiting.done() and (until := max(began, self._came_back.get(key, 0)) + SOON) > loop.time():
-                await asyncio.wait([waiting], timeout=until - loop.time())
-            return waiting.result() if waiting.done() else None
+            return await waiting
         except asyncio.CancelledError:
-            if waiting.done() and not self._hand_on(key, waiting.result()):
-                self._later(self._close(waiting.result()))
+            if waiting.done() and not waiting.cancelled() and (handed := waiting.result()) is not None:
+                self._pass_on(key, handed)
             raise
         finally:
-            waiting.cancel()
+            timer.cancel()
 
-    def _give_back(self, key: Key, conn: Connection) -> None:
-        """Sends what ends its transaction and cleans the session at once; nobody waits for the answer but the next user."""
-        wire = Wire(conn)
+    def give_back(self, key: Key, wire: Wire) -> None:
+        """Sends what ends its transaction and cleans the session at once. Whoever gets it next takes in the answer before anything of
+        theirs is run, or finds that it cannot be used.
+        """
         try:
-            if _ended(conn):
+            if wire.is_in_the_middle():
                 raise psycopg.OperationalError("the connection ended, or is in the middle of something")
-            wire.send(ROLL_BACK, CLEAN)
+            wire.send_ahead(ROLL_BACK, CLEAN)
         except psycopg.Error:
             self._forget(key)
-            self._later(self._close(conn))
+            self._later(self.close(wire.conn))
         else:
-            self._later(self._cleaned(key, conn, wire))
+            self._pass_on(key, wire)
 
-    async def _cleaned(self, key: Key, conn: Connection, wire: Wire) -> None:
-        kept = False
-        try:
-            async with asyncio.timeout(5):
-                (await wire.received(2)).all()
-            kept = _alive(conn) and self._hand_on(key, conn)
-        except (psycopg.Error, NeonBranchError, TimeoutError):
-            pass  # it is closed below, and the next caller opens another
-        finally:
-            self._forget(key)
-            if not kept:
-                await self._close(conn)
-
-    def _hand_on(self, key: Key, conn: Connection) -> bool:
-        """Gives a clean connection to whoever waits for one, else keeps it if there is room."""
+    def _pass_on(self, key: Key, wire: Wire) -> None:
+        """Gives a connection to whoever waits for one, else keeps it if there is room."""
         self._came_back[key] = asyncio.get_running_loop().time()
         while queue := self._waiting.get(key):
             waiting = queue.popleft()
             if not queue:
                 del self._waiting[key]
-            if not waiting.done():
-                waiting.set_result(conn)
-                return True
+            if _resolve(waiting, wire):
+                return  # it stays lent
+        self._forget(key)
         if len(self._idle.get(key, [])) >= self._config.pool_size or self._config.pool_idle <= 0:
-            return False
-        self._idle.setdefault(key, []).append(_Idle(conn, asyncio.get_running_loop().time()))
+            self._later(self.close(wire.conn))
+            return
+        self._idle.setdefault(key, []).append(_Idle(wire, asyncio.get_running_loop().time()))
         self._reaper = self._reaper or asyncio.create_task(self._reap())
-        return True
 
     def _forget(self, key: Key) -> None:
         """A connection is no longer lent."""
@@ -284,14 +347,14 @@ class Sessions:
                     if not self._idle[key]:
                         del self._idle[key]
                     for idle in expired:
-                        await self._close(idle.conn)
+                        await self.close(idle.wire.conn)
         finally:
             self._reaper = None
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)
-        self._cleaning.add(task)
-        task.add_done_callback(self._cleaning.discard)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
 def _may_come(error: NeonBranchError) -> bool:
@@ -299,18 +362,9 @@ def _may_come(error: NeonBranchError) -> bool:
     return isinstance(error, Unreachable | LimitExceeded)
 
 
-def _ended(conn: Connection) -> bool:
-    """Nothing can be sent: a goodbye of the server has arrived, or an answer is still on its way."""
-    if conn.closed:
-        return True
-    try:
-        conn.pgconn.consume_input()
-    except psycopg.Error:
-        return True
-    busy = conn.pgconn.transaction_status in (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
-    return busy or conn.pgconn.status != pq.ConnStatus.OK
-
-
-def _alive(conn: Connection) -> bool:
-    """No goodbye of the server has arrived, and no transaction is open."""
-    return not _ended(conn) and conn.pgconn.transaction_status == pq.TransactionStatus.IDLE
+def _resolve(future: "asyncio.Future[Any]", value: Any) -> bool:
+    """False for one that nobody waits for any more."""
+    if future.done():
+        return False
+    future.set_result(value)
+    return True

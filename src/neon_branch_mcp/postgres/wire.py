@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import pq
@@ -21,6 +22,7 @@ from ..errors import LimitExceeded, SqlError, SqlFields
 MAX_MESSAGE = 64 << 20
 """Bytes that one answer may bring before it is cut off; a single value of 1 GB must not end up in memory."""
 
+NOT_CLEAN = "the session could not be cleaned"
 _BAD = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.NONFATAL_ERROR)
 _COPY = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _PARTIAL = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
@@ -52,9 +54,10 @@ class Batch:
 class Wire:
     """Sends texts over one psycopg connection that nothing else uses meanwhile."""
 
-    def __init__(self, conn: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-        self._conn = conn
+    def __init__(self, conn: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+        self.conn = conn
         self._pgconn = conn.pgconn
+        self._owed = 0
 
     @property
     def status(self) -> pq.TransactionStatus:
@@ -70,6 +73,7 @@ class Wire:
         self, sql: str, params: Sequence[bytes | None] = (), types: Sequence[int] = ()
     ) -> pq.abc.PGresult:
         """One statement through the extended protocol; the server refuses a second. Raises psycopg.Error."""
+        await self._settled()
         self._pgconn.send_query_params(sql.encode(), list(params), list(types) or None)
         return await self._one()
 
@@ -87,20 +91,72 @@ class Wire:
             self._pgconn.pipeline_sync()
         self._pgconn.flush()
 
-    async def received(self, groups: int = 1) -> Batch:
-        """What came of all that was sent."""
-        batch = await self._conn.wait(_batch(self._pgconn, groups))
+    async def received(self) -> Batch:
+        """What came of one group that was sent. Raises psycopg.Error when what was sent ahead of it failed."""
+        batch = await self.conn.wait(_batch(self._pgconn, self._owed))
+        self._owed = 0
+        self._leave_pipeline()
+        return batch
+
+    def send_ahead(self, *groups: Sequence[Statement]) -> None:
+        """Put statements on their way whose answers are taken in before that of the next: all of them have to end well."""
+        self.send(*groups)
+        self._owed += len(groups)
+
+    async def _settled(self) -> None:
+        """Nothing that was sent ahead is unanswered. Raises psycopg.Error when it failed."""
+        while self._owed:
+            batch = await self.conn.wait(_batch(self._pgconn, 0))
+            self._owed -= 1
+            if batch.error is not None:
+                self._pgconn.finish()
+                raise psycopg.OperationalError(NOT_CLEAN)
+        self._leave_pipeline()
+
+    def usable(self) -> bool:
+        """No goodbye of the server has arrived, what was sent ahead has not failed, and no transaction is open, as far as can be seen
+        without waiting.
+        """
+        if self.conn.closed:
+            return False
+        try:
+            self._pgconn.consume_input()
+            while self._owed and not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
+                if result is not None and result.status in _BAD:
+                    return False
+                self._owed -= result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC
+        except psycopg.Error:
+            return False
+        if self._owed:
+            return self._pgconn.status == pq.ConnStatus.OK
+        self._leave_pipeline()
+        return not self.is_in_the_middle() and self.status == pq.TransactionStatus.IDLE
+
+    def is_in_the_middle(self) -> bool:
+        """Nothing can be sent: a goodbye of the server has arrived, or an answer is still on its way."""
+        if self.conn.closed:
+            return True
+        try:
+            self._pgconn.consume_input()
+        except psycopg.Error:
+            return True
+        busy = self.status in (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
+        return busy or self._pgconn.status != pq.ConnStatus.OK
+
+    def _leave_pipeline(self) -> None:
         if self._pgconn.status == pq.ConnStatus.OK:
             self._pgconn.exit_pipeline_mode()
-        return batch
 
     async def parse(self, sql: str, types: Sequence[int]) -> None:
         """Have the server parse one statement, without running it. Raises psycopg.Error."""
+        await self._settled()
         self._pgconn.send_prepare(b"", sql.encode(), list(types) or None)
         await self._one()
 
     async def ours(self, sql: str) -> pq.abc.PGresult:
         """Several statements of our own through the simple protocol; the last result. Never a caller's text."""
+        await self._settled()
         self._pgconn.send_query(sql.encode())
         return await self._one()
 
@@ -111,13 +167,14 @@ class Wire:
 
         Raises psycopg.Error for the statement that fails; what came before has been yielded.
         """
+        await self._settled()
         if params is None:
             self._pgconn.send_query(sql.encode())
         else:
             self._pgconn.send_query_params(sql.encode(), list(params), list(types) or None)
         self._set_chunked(chunk)
         error: Exception | None = None
-        while (result := await self._conn.wait(_answer(self._pgconn))) is not None:
+        while (result := await self.conn.wait(_answer(self._pgconn))) is not None:
             if result.status in _COPY:
                 error = error or self._end_copy(result)
                 continue
@@ -146,7 +203,7 @@ class Wire:
         """All of an answer; its last result, or the first error."""
         last: pq.abc.PGresult | None = None
         error: Exception | None = None
-        while (result := await self._conn.wait(_answer(self._pgconn))) is not None:
+        while (result := await self.conn.wait(_answer(self._pgconn))) is not None:
             if result.status in _COPY:
                 error = error or self._end_copy(result)
             elif result.status in _BAD:
@@ -176,12 +233,15 @@ def _answer(pgconn: pq.abc.PGconn) -> "PQGen[pq.abc.PGresult | None]":
     return pgconn.get_result()
 
 
-def _batch(pgconn: pq.abc.PGconn, groups: int) -> "PQGen[Batch]":
-    """Send what waits to be sent, then take in all results up to that many synchronisation points."""
+def _batch(pgconn: pq.abc.PGconn, owed: int) -> "PQGen[Batch]":
+    """Send what waits to be sent, then take in the results of one group, after as many groups as are `owed`.
+
+    An error in what is owed ends the connection: it is not what it should be.
+    """
     yield from _sent(pgconn)
     results: list[pq.abc.PGresult] = []
     error: psycopg.Error | None = None
-    while groups and pgconn.status == pq.ConnStatus.OK:
+    while owed >= 0 and pgconn.status == pq.ConnStatus.OK:
         try:
             yield from _arrived(pgconn)
         except psycopg.OperationalError as exc:  # why the server ended the connection may have come before its end
@@ -189,11 +249,16 @@ def _batch(pgconn: pq.abc.PGconn, groups: int) -> "PQGen[Batch]":
         result = pgconn.get_result()
         if result is None:  # between two statements
             continue
-        if result.status == pq.ExecStatus.PIPELINE_SYNC:
-            groups -= 1
-        elif result.status in _BAD:
+        status = result.status
+        if status == pq.ExecStatus.PIPELINE_SYNC:
+            owed -= 1
+        elif owed:
+            if status in _BAD:
+                pgconn.finish()
+                raise psycopg.OperationalError(NOT_CLEAN)
+        elif status in _BAD:
             error = error or psycopg.errors.error_from_result(result)
-        elif result.status != pq.ExecStatus.PIPELINE_ABORTED:
+        elif status != pq.ExecStatus.PIPELINE_ABORTED:
             results.append(result)
     return Batch(results, error)
 
