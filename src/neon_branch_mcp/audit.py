@@ -93,7 +93,8 @@ class Audit:
         if not (token.recorded and self._config.enabled):
             return token
         try:
-            await self._append({"event": "begin", "call": token.call, **self._facts(entry)}, durable=True)
+            record = _stamped({"event": "begin", "call": token.call, **self._facts(entry)})
+            await anyio.to_thread.run_sync(lambda: self._file.append(record, durable=True))
         except OSError as exc:
             raise Refused(
                 f"The audit {self.path} cannot be written ({exc.strerror or exc.__class__.__name__}). Nothing was done.",
@@ -115,9 +116,14 @@ class Audit:
             **{k: v for k, v in vars(outcome).items() if v not in ("", None)},
             "ms": round((time.monotonic() - token.started) * 1000),
         }
+        stamped = _stamped(record)
+        # A line that only goes to the system's cache costs less than a thread does.
+        with suppress(OSError):  # a real fault shows again, and is told, below
+            self._file.append(stamped, durable=False, wait=False)
+            return
         with anyio.CancelScope(shield=True):
             try:
-                await self._append(record, durable=False)
+                await anyio.to_thread.run_sync(lambda: self._file.append(stamped, durable=False))
             except OSError as exc:
                 log.error("The end of call %s (%s) is not in the audit: %s", token.call, token.entry.tool, exc)
 
@@ -125,27 +131,22 @@ class Audit:
         """Records a call that came to nothing, such as a refused one, in one line."""
         await self.end(Token(uuid.uuid4().hex[:12], entry, time.monotonic(), recorded=False), outcome)
 
-    async def _append(self, record: dict[str, Any], *, durable: bool) -> None:
-        stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}
-        if not durable:
-            # A line that only goes to the system's cache costs less than a thread does.
-            with suppress(BlockingIOError):
-                self._file.append(stamped, durable=False, wait=False)
-                return
-        await anyio.to_thread.run_sync(lambda: self._file.append(stamped, durable=durable))
-
     def _facts(self, entry: Entry) -> dict[str, Any]:
         facts = {k: v for k, v in vars(entry).items() if v not in ("", None) and k != "sql"}
         if entry.sql is not None:
-            digest = hashlib.sha256(entry.sql.encode(errors="backslashreplace")).hexdigest()
-            text = redact(entry.sql)
-            if self._config.sql == "hash":
-                facts["sql_sha256"] = digest
-            elif len(text) > MAX_SQL:
-                facts |= {"sql": text[:MAX_SQL], "sql_length": len(text), "sql_sha256": digest}
-            else:
-                facts["sql"] = text
+            hashed = self._config.sql == "hash"
+            text = "" if hashed else redact(entry.sql)
+            if not hashed:
+                facts["sql"] = text[:MAX_SQL]
+            if len(text) > MAX_SQL:
+                facts["sql_length"] = len(text)
+            if hashed or len(text) > MAX_SQL:
+                facts["sql_sha256"] = hashlib.sha256(entry.sql.encode(errors="backslashreplace")).hexdigest()
         return facts
+
+
+def _stamped(record: dict[str, Any]) -> dict[str, Any]:
+    return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}
 
 
 @dataclass
@@ -157,7 +158,12 @@ class LogFile:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _fd: int = -1
     _size: int = -1
+    _file: tuple[int, int] = (0, 0)
+    """Device and inode of the file that is open."""
     _head: Head = field(default_factory=Head)
+
+    def __post_init__(self) -> None:
+        self._head_path = audit_chain.head_path(self.path)
 
     def append(self, record: dict[str, Any], *, durable: bool, wait: bool = True) -> None:
         """Adds a record; it is on disk when this returns if `durable`. Raises OSError, and then nothing was added: BlockingIOError
@@ -169,11 +175,15 @@ class LogFile:
             lock_fd = self._open_head()
             try:
                 fcntl.flock(lock_fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                if not wait and not self._current():
+                if self._current():
+                    self._write(record, durable=durable)
+                    os.pwrite(lock_fd, self._head.text(), 0)
+                    return
+                if not wait:
                     raise BlockingIOError("the log is to be read or rotated first")
                 torn = self._catch_up(lock_fd)
                 self._write(record if torn is None else {**record, "torn": torn}, durable=durable)
-                text = f"{self._head.seq} {self._head.hash}\n".encode()
+                text = self._head.text()
                 if os.pwrite(lock_fd, text, 0) < os.fstat(lock_fd).st_size:
                     os.ftruncate(lock_fd, len(text))
             finally:
@@ -184,31 +194,32 @@ class LogFile:
     def _open_head(self) -> int:
         for _ in range(2):
             with suppress(FileNotFoundError):
-                return os.open(audit_chain.head_path(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                return os.open(self._head_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         raise FileNotFoundError(errno.ENOENT, "the folder does not stay", str(self.path.parent))
 
     def _current(self) -> bool:
         """The file is the one that was written to last, with nothing more in it, and takes another line."""
+        if self._fd < 0 or self._size >= self.max_bytes:
+            return False
         try:
-            known = self._fd >= 0 and os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+            found = os.stat(self.path)
         except FileNotFoundError:
             return False
-        return known and os.fstat(self._fd).st_size == self._size < self.max_bytes
+        return found.st_size == self._size and (found.st_dev, found.st_ino) == self._file
 
     def _catch_up(self, lock_fd: int) -> str | None:
         """Opens the current file and finds the head, which another process may have moved. Returns the hash of a cut-off line."""
         fd = self._open()
         size = os.fstat(fd).st_size
-        if size == self._size and size < self.max_bytes:
-            return None
         newest, torn = self._newest(fd, size)
         # Where the head file knows of more, records were taken away: going on after them lets `verify` see the gap.
         self._head = max(newest, audit_chain.read_head(os.pread(lock_fd, 128, 0)), key=lambda head: head.seq)
         if size >= self.max_bytes:
             os.fsync(fd)
             self.path.rename(self.path.with_name(f"{self.path.name}.{self._head.seq:012d}"))
-            self._open()
+            size = os.fstat(self._open()).st_size
+        self._size = size
         return torn
 
     def _newest(self, fd: int, size: int) -> tuple[Head, str | None]:
@@ -230,6 +241,8 @@ class LogFile:
             os.close(self._fd)
             self._fd = self._size = -1
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        opened = os.fstat(self._fd)
+        self._file = (opened.st_dev, opened.st_ino)
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
@@ -256,15 +269,15 @@ class LogFile:
 
     def _write(self, record: dict[str, Any], *, durable: bool) -> None:
         data, head = audit_chain.seal(record, self._head)
-        before = os.fstat(self._fd).st_size
-        if "torn" in record and before:
+        if "torn" in record and self._size:
             data = b"\n" + data
+        size, left = self._size + len(data), data
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
+            while left:
+                left = left[os.write(self._fd, left) :]
             if durable:
                 os.fsync(self._fd)
         except OSError:
-            os.ftruncate(self._fd, before)
+            os.ftruncate(self._fd, self._size)
             raise
-        self._head, self._size = head, os.fstat(self._fd).st_size
+        self._head, self._size = head, size

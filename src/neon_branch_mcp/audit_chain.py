@@ -25,6 +25,10 @@ class Head:
     seq: int = 0
     hash: str = GENESIS
 
+    def text(self) -> bytes:
+        """What the head file holds."""
+        return f"{self.seq} {self.hash}\n".encode()
+
 
 @dataclass(frozen=True)
 class Verdict:

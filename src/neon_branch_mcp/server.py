@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import func_metadata
@@ -32,6 +33,7 @@ from .tools.catalogue import TOOLS
 from .tools.context import ToolContext
 from .tools.schemas import input_schema, output_schema
 from .tools.spec import ToolSpec, hints
+from .tracing import is_traced
 
 log = logging.getLogger(__name__)
 
@@ -212,6 +214,15 @@ def served_tools(config: Config) -> list[ToolSpec]:
     ]
 
 
+def _where_traced(middleware: ServerMiddleware[Any]) -> ServerMiddleware[Any]:
+    """The SDK's middleware for spans, passed by where nobody records them."""
+
+    async def traced(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        return await (middleware(ctx, call_next) if is_traced() else call_next(ctx))
+
+    return traced
+
+
 def build_server(app: App, caller_of: CallerOf) -> MCPServer:
     """The MCP server over `app`; nothing is opened until a tool is called."""
     served = served_tools(app.config)
@@ -226,6 +237,8 @@ def build_server(app: App, caller_of: CallerOf) -> MCPServer:
         subscriptions=False,
         log_level="WARNING",
     )
+    spans, *others = server.middleware  # the SDK's own is the outermost
+    server.middleware[:] = [_where_traced(spans), *others]
     # The SDK takes tools that are made; its manager looks them up in this table.
     server._tool_manager._tools = ToolTable(
         {spec.name: partial(ServedTool.serve, spec, app, caller_of) for spec in served}

@@ -117,6 +117,8 @@ class FunctionCatalogue:
     fields: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
     views: Mapping[str, str] = field(default_factory=dict)
+    judged: "dict[str, Harm | None]" = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Plans that were judged by this catalogue, and the verdict."""
 
     @cached_property
     def ways(self) -> tuple[str, ...]:
@@ -258,6 +260,8 @@ def _judge_symbols(uses: Names, catalogue: FunctionCatalogue) -> Harm | None:
     return None
 
 
+REMEMBERED_PLANS = 256
+
 # Keys of an EXPLAIN (FORMAT JSON) node whose value is a name or a mode, not an expression.
 _NAME_KEYS = frozenset(
     {
@@ -268,7 +272,18 @@ _NAME_KEYS = frozenset(
 
 
 def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
-    """Judge the answer of EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON): what views, policies and inlined functions really call."""
+    """Judge the answer of EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON): what views, policies and inlined functions really call.
+
+    The same plan by the same catalogue is judged once: nothing else decides.
+    """
+    if plan not in catalogue.judged:
+        if len(catalogue.judged) >= REMEMBERED_PLANS:
+            catalogue.judged.clear()
+        catalogue.judged[plan] = _judge_plan(plan, catalogue)
+    return catalogue.judged[plan]
+
+
+def _judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
     texts = _texts(json.loads(plan))
     if any(kind.startswith("Foreign") for kind in texts.pop("Node Type", ())):
         return Harm("foreign", "reads a foreign table, whose rows come from another server, outside this transaction")
