@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..app import NO_KEY, App
@@ -78,13 +78,13 @@ def build_http_app(app: App, bound: str, may_stream: Callable[[bytes], bool] = a
                 tasks.cancel_scope.cancel()
 
     routes = [
-        Route(MCP_PATH, endpoint=endpoint),
         Route("/healthz", endpoint=_healthz, methods=["GET"]),
         Route("/readyz", endpoint=readiness.answer, methods=["GET"]),
         Route("/metrics", endpoint=_metrics_endpoint(config, metrics), methods=["GET"]),
         *_resource_metadata(config),
     ]
-    asgi: ASGIApp = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_allowed})
+    others = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_allowed})
+    asgi = _at_once(endpoint, others)
     if config.allowed_origins:
         asgi = CORSMiddleware(
             asgi,
@@ -95,6 +95,16 @@ def build_http_app(app: App, bound: str, may_stream: Callable[[bytes], bool] = a
         )
     addressees = Addressees(host_names(config, bound), config.allowed_origins, loopback_origins=is_loopback(bound))
     return HttpServer(Edge(asgi, config, addressees, metrics), mcp, metrics)
+
+
+def _at_once(endpoint: ASGIApp, others: ASGIApp) -> ASGIApp:
+    """What is for `/mcp` goes there without a router: the endpoint answers its own errors."""
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = endpoint if scope["type"] == "http" and scope["path"] == MCP_PATH else others
+        await wanted(scope, receive, send)
+
+    return dispatch
 
 
 def check_exposure(config: HttpConfig, bound: str) -> None:

@@ -1,5 +1,6 @@
 """The outermost layer: who is addressed, by whom, how big the head is, how long a client may take to listen, and what is counted."""
 
+import asyncio
 import ipaddress
 import logging
 import socket
@@ -7,7 +8,6 @@ import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import HttpConfig
@@ -88,7 +88,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            with anyio.fail_after(self._write_timeout):
+            async with asyncio.timeout(self._write_timeout):
                 await send(message)
 
         with self._metrics.request_open():

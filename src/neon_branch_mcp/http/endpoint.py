@@ -96,7 +96,7 @@ class McpEndpoint:
             if token is None:
                 raise AuthError("A bearer token is needed: Authorization: Bearer TOKEN.")
             caller = await self._authenticator.caller(token, (scope.get("client") or ("",))[0])
-        parameters = QueryParams(scope["query_string"]).multi_items()
+        parameters = QueryParams(scope["query_string"]).multi_items() if scope["query_string"] else []
         caller = narrowed(caller, asked(parameters, headers))
         agent = next((v for n, v in headers if n == b"user-agent"), b"")
         return replace(caller, client=agent.decode("latin-1")[:NAME_LENGTH])
@@ -134,21 +134,23 @@ class McpEndpoint:
         """The whole body. Raises HTTPException when it is too large or too slow."""
         most = self._config.max_body
         body, size = bytearray(), _declared(scope["headers"])
-        with anyio.move_on_after(self._config.body_timeout):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise HTTPException(400, "The client went away before its request was complete.")
-                body += message.get("body", b"")
-                size = max(size, len(body))
-                if size > most:
-                    await _discard(receive, message, DISCARD_BYTES)
-                    raise HTTPException(413, f"The request's body is larger than {most} bytes (http.max_body).")
-                if not message.get("more_body", False):
-                    return bytes(body)
-        raise HTTPException(
-            408, f"The request's body took more than {self._config.body_timeout:g} s (http.body_timeout)."
-        )
+        try:
+            async with asyncio.timeout(self._config.body_timeout):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise HTTPException(400, "The client went away before its request was complete.")
+                    body += message.get("body", b"")
+                    size = max(size, len(body))
+                    if size > most:
+                        await _discard(receive, message, DISCARD_BYTES)
+                        raise HTTPException(413, f"The request's body is larger than {most} bytes (http.max_body).")
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            raise HTTPException(
+                408, f"The request's body took more than {self._config.body_timeout:g} s (http.body_timeout)."
+            ) from None
 
     def _refusal(self, scope: Scope, exc: HTTPException | NeonBranchError) -> Response:
         if isinstance(exc, HTTPException):

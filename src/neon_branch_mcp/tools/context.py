@@ -24,6 +24,7 @@ class CallFacts:
     sql: str | None = None
     rows: int | None = None
     begun: Token | None = None
+    workspace: Workspace | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ class ToolContext:
 
     async def workspace(self) -> Workspace:
         """The caller's view of Neon."""
-        return await self.app.workspace(self.caller)
+        facts = self.facts
+        if facts.workspace is None:
+            facts.workspace = await self.app.workspace(self.caller)
+        return facts.workspace
 
     async def project(self, asked: str | None) -> str:
         """The id of the project to work in: the one asked for, the caller's, the configured one, or the only one there is.
