@@ -286,8 +286,9 @@ async def test_a_caller_at_its_limit_is_told_in_words_a_model_reads(plane: Local
         assert await client.tools()
 
 
-async def test_calls_and_requests_at_once_are_bounded(plane: LocalPlane) -> None:
-    config = plane_config(plane, http={"max_calls": 2, "max_requests": 3})
+@pytest.mark.parametrize(("calls", "requests"), [(2, 8), (8, 2)])
+async def test_calls_and_requests_at_once_are_bounded(plane: LocalPlane, calls: int, requests: int) -> None:
+    config = plane_config(plane, http={"max_calls": calls, "max_requests": requests})
     async with running(config) as server, rpc(server) as client:
         await client.call("query", sql="SELECT 1")
         statuses: list[int] = []
@@ -302,8 +303,8 @@ async def test_calls_and_requests_at_once_are_bounded(plane: LocalPlane) -> None
         async with anyio.create_task_group() as tasks:
             for _ in range(8):
                 tasks.start_soon(call)
-        assert 429 in statuses
-        assert any("[limit]" in text for text in texts)
+        assert (429 in statuses) is (requests == 2), "a request beyond the limit is turned away at the door"
+        assert any("[limit]" in text for text in texts), "a call beyond it in words that a model reads"
         assert (await client.call("query", sql="SELECT 1"))["rows"] == [[1]]
 
 

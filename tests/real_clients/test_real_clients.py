@@ -20,19 +20,24 @@ from neon_branch_mcp.tools.catalogue import TOOLS
 
 from ..stdio_client import clean_env
 from .kit import CHECK, MIGRATION, UNASKED, codex_home, http_server, journey, ours, program
-from .model import Step, scripted_model
+from .model import ScriptedModel, Step, offered, scripted_model
 
 pytestmark = pytest.mark.clients
+
+
+def codex(project: Path, model_name: str, model: ScriptedModel) -> "subprocess.CompletedProcess[str]":
+    """One `codex exec` that asks the scripted model."""
+    return subprocess.run(
+        [program("codex"), "exec", "--json", "--ephemeral", "-C", str(project), "go"],
+        env=codex_home(project, model, model_name),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
 
 
 def run_codex(project: Path, model_name: str, script: list[Step]) -> list[dict[str, Any]]:
     """The MCP calls of one `codex exec`, as Codex reports them."""
     with scripted_model(script) as model:
-        done = subprocess.run(
-            [program("codex"), "exec", "--json", "--ephemeral", "-C", str(project), "go"],
-            env=codex_home(project, model, model_name),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
+        done = codex(project, model_name, model)
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     items = [e["item"] for e in events if e["type"] == "item.completed" and e["item"]["type"] == "mcp_tool_call"]
     assert items, done.stdout[-2000:] + done.stderr[-2000:]
@@ -59,6 +64,20 @@ def test_codex_does_the_journey_over_stdio_unasked_but_for_deleting(
     ours("init", "codex", "--local", "--data-dir", str(plane.data_dir), cwd=folder)
     search: list[Step] = [("search", "branch sql schema migration")] if way == "search" else []
     judge(run_codex(folder, WAYS[way], search + journey(forget(f"codex-{way}"))))
+
+
+def test_codex_has_our_tools_in_its_first_request_although_it_does_not_wait_for_us(
+    plane: LocalPlane, folder: Path
+) -> None:
+    ours("init", "codex", "--local", "--data-dir", str(plane.data_dir), cwd=folder)
+    config = folder / ".codex" / "config.toml"
+    required, without = config.read_text(), config.read_text().replace("required = true\n", "")
+    assert without != required
+    config.write_text(without)
+    with scripted_model([("say", "done")]) as model:
+        codex(folder, WAYS["functions"], model)
+        named = {name for _, name in offered(model.requests[0])}
+    assert {s.name for s in TOOLS} <= {name.rpartition("__")[2] for name in named}
 
 
 def test_codex_does_the_journey_over_http(plane: LocalPlane, folder: Path, forget: Callable[[str], str]) -> None:
