@@ -176,8 +176,8 @@ async def test_cancelling_the_call_cancels_the_statement_in_postgres(client: Cli
         task = asyncio.create_task(client(text, branch=branch))
         for _ in range(200):
             await asyncio.sleep(0.02)
-            if one(probe, RUNNING):
-                break
+            if one(probe, f"{RUNNING} AND (query LIKE 'FETCH %' OR query = 'SELECT pg_sleep(60)')"):
+                break  # the statement itself, not what the guard asks before it
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
