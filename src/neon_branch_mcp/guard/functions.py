@@ -261,6 +261,7 @@ def _judge_symbols(uses: Names, catalogue: FunctionCatalogue) -> Harm | None:
 
 
 REMEMBERED_PLANS = 256
+REMEMBERED_LENGTH = 20_000
 
 # Keys of an EXPLAIN (FORMAT JSON) node whose value is a name or a mode, not an expression.
 _NAME_KEYS = frozenset(
@@ -276,6 +277,8 @@ def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
 
     The same plan by the same catalogue is judged once: nothing else decides.
     """
+    if len(plan) > REMEMBERED_LENGTH:
+        return _judge_plan(plan, catalogue)
     if plan not in catalogue.judged:
         if len(catalogue.judged) >= REMEMBERED_PLANS:
             catalogue.judged.clear()
