@@ -91,9 +91,9 @@ class Wire:
             self._pgconn.pipeline_sync()
         self._pgconn.flush()
 
-    async def received(self) -> Batch:
-        """What came of one group that was sent. Raises psycopg.Error when what was sent ahead of it failed."""
-        batch = await self.conn.wait(_batch(self._pgconn, self._owed))
+    async def received(self, groups: int = 1) -> Batch:
+        """What came of the groups that were sent. Raises psycopg.Error when what was sent ahead of them failed."""
+        batch = await self.conn.wait(_batch(self._pgconn, groups, self._owed))
         self._owed = 0
         self._leave_pipeline()
         return batch
@@ -106,7 +106,7 @@ class Wire:
     async def _settled(self) -> None:
         """Nothing that was sent ahead is unanswered. Raises psycopg.Error when it failed."""
         while self._owed:
-            batch = await self.conn.wait(_batch(self._pgconn, 0))
+            batch = await self.conn.wait(_batch(self._pgconn, 1, 0))
             self._owed -= 1
             if batch.error is not None:
                 self._pgconn.finish()
@@ -233,15 +233,15 @@ def _answer(pgconn: pq.abc.PGconn) -> "PQGen[pq.abc.PGresult | None]":
     return pgconn.get_result()
 
 
-def _batch(pgconn: pq.abc.PGconn, owed: int) -> "PQGen[Batch]":
-    """Send what waits to be sent, then take in the results of one group, after as many groups as are `owed`.
+def _batch(pgconn: pq.abc.PGconn, groups: int, owed: int) -> "PQGen[Batch]":
+    """Send what waits to be sent, then take in the results of that many groups, after as many as are `owed`.
 
     An error in what is owed ends the connection: it is not what it should be.
     """
     yield from _sent(pgconn)
     results: list[pq.abc.PGresult] = []
     error: psycopg.Error | None = None
-    while owed >= 0 and pgconn.status == pq.ConnStatus.OK:
+    while owed + groups and pgconn.status == pq.ConnStatus.OK:
         try:
             yield from _arrived(pgconn)
         except psycopg.OperationalError as exc:  # why the server ended the connection may have come before its end
@@ -250,8 +250,10 @@ def _batch(pgconn: pq.abc.PGconn, owed: int) -> "PQGen[Batch]":
         if result is None:  # between two statements
             continue
         status = result.status
-        if status == pq.ExecStatus.PIPELINE_SYNC:
+        if status == pq.ExecStatus.PIPELINE_SYNC and owed:
             owed -= 1
+        elif status == pq.ExecStatus.PIPELINE_SYNC:
+            groups -= 1
         elif owed:
             if status in _BAD:
                 pgconn.finish()
