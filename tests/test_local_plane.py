@@ -76,6 +76,14 @@ def test_a_branch_whose_files_are_gone_is_told_as_such_and_made_whole_by_a_reset
         assert conn.execute("SELECT count(*) FROM users").fetchone() == (10_000,)
 
 
+def test_a_password_is_hashed_as_often_as_strict_clients_ask(api: PlaneApi, superuser_uri: str) -> None:
+    """pg8000's scramp refuses less than RFC 7677's 4,096 rounds."""
+    with psycopg.connect(superuser_uri) as conn:
+        row = conn.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'shop_owner'").fetchone()
+    assert row is not None
+    assert int(str(row[0]).split("$")[1].split(":")[0]) >= 4096
+
+
 def test_a_question_that_a_reset_cut_short_is_asked_again(api: PlaneApi, monkeypatch: pytest.MonkeyPatch) -> None:
     plane, asked = api.plane, list[int]()
     rightly = access.login_roles

@@ -37,7 +37,11 @@ def test_what_is_known_and_fits_is_kept(shape: Shape, given: dict[str, Any], kep
             "active_time_seconds should be a whole number from 0 to 9223372036854775807",
         ),
         (PROJECT_SETTINGS, {"allowed_ips": {"ips": [1]}}, "each of ips should be a text"),
-        (COMPUTE_SETTINGS, {"autoscaling_limit_max_cu": "2"}, "autoscaling_limit_max_cu should be a number"),
+        (
+            COMPUTE_SETTINGS,
+            {"autoscaling_limit_max_cu": "2"},
+            "autoscaling_limit_max_cu should be a number from 0.25 on",
+        ),
         (
             COMPUTE_SETTINGS,
             {"suspend_timeout_seconds": 1.5},

@@ -53,9 +53,6 @@ def postgresql_conf(binaries: Binaries, *, durable: bool) -> str:
         settings["recovery_init_sync_method"] = "syncfs"
         if _shm_is_small():
             settings["dynamic_shared_memory_type"] = "mmap"
-    if binaries.major >= 16:
-        # Our passwords are long and random; 4,096 rounds would only make each login slower.
-        settings["scram_iterations"] = "256"
     if binaries.major >= 18:
         settings["io_method"] = "sync"
     return "".join(f"{name} = '{value}'\n" for name, value in settings.items())

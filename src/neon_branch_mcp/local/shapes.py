@@ -29,6 +29,7 @@ PROJECT_SETTINGS: Shape = {
 }
 WHOLE = frozenset({"maintenance_window"})
 """Objects that are of no use without all of their keys."""
+LEAST_UNITS = 0.25
 COMPUTE_SETTINGS: Shape = {
     "autoscaling_limit_min_cu": float,
     "autoscaling_limit_max_cu": float,
@@ -50,7 +51,7 @@ BRANCH: Shape = {
 }
 RESTORE: Shape = {"source_branch_id": str, "source_lsn": str, "source_timestamp": str, "preserve_under_name": str}
 MOST_TEXTS = 50
-_WORDS: Mapping[object, str] = {bool: "true or false", float: "a number", str: "a text"}
+_WORDS: Mapping[object, str] = {bool: "true or false", float: f"a number from {LEAST_UNITS} on", str: "a text"}
 
 
 def shaped(part: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
@@ -97,7 +98,9 @@ def _fits(value: Any, kind: type | range | tuple[str, ...]) -> bool:
         return isinstance(value, str) and value in kind
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+    if kind is float:
+        return isinstance(value, int | float) and value >= LEAST_UNITS
+    return isinstance(value, kind)
 
 
 def _said(kind: type | range | tuple[str, ...]) -> str:
