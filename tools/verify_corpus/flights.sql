@@ -69,8 +69,6 @@ ALTER TABLE known RENAME TO flights;
 UPDATE flights SET arr_delay = 0 WHERE ctid = (SELECT ctid FROM flights WHERE arr_delay IS NULL LIMIT 1);
 
 -- == months_off_by_one: losing
--- check: select * from flights
--- against: select * from first_half union all select * from second_half
 CREATE TABLE first_half AS SELECT * FROM flights WHERE month < 6;
 CREATE TABLE second_half AS SELECT * FROM flights WHERE month > 6;
 DROP TABLE flights;
