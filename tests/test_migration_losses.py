@@ -250,6 +250,6 @@ async def test_losses_of_every_transaction_of_a_script_are_reported(database_uri
     found = [str(loss) for loss in report.data_loss]
     assert found == [
         "rows deleted: log, 10 rows [1]",
-        "rows deleted: log, 20 rows [8]",
-        "column dropped: orders.state, 200 non-null values [10]",
+        "rows deleted: log, 20 rows [4]",
+        "column dropped: orders.state, 200 non-null values [5]",
     ]
