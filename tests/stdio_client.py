@@ -45,6 +45,13 @@ class RawClient:
         self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
         self.process.stdin.flush()
 
+    def answer(self) -> dict[str, Any]:
+        """The next message of the server, whatever it is."""
+        answer = self._answers.get(timeout=60)
+        if answer is None:
+            raise EOFError("the server closed its end")
+        return answer
+
     def request(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """The `result` of a request; a JSON-RPC error raises."""
         number = next(self._ids)
@@ -57,9 +64,7 @@ class RawClient:
             }
         self.send({"id": number, "method": method, "params": params})
         while True:
-            answer = self._answers.get(timeout=60)
-            if answer is None:
-                raise EOFError("the server closed its end")
+            answer = self.answer()
             if answer.get("id") == number:
                 if "error" in answer:
                     raise RuntimeError(answer["error"])

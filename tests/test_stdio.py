@@ -1,14 +1,18 @@
 """The pipe of the stdio transport: what arrives in pieces is read whole, and a client that is slow to read holds up nobody else."""
 
+import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from neon_branch_mcp.front import Handover
-from neon_branch_mcp.stdio import _lines, _Output
+from neon_branch_mcp.stdio import _lines, _Output, unreadable
+
+from .stdio_client import raw_server
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +55,7 @@ def handed_over(
 async def test_lines_are_those_the_front_left_and_then_those_of_the_pipe_however_they_are_cut(pipe: Pipe) -> None:
     long = b'{"x":"' + "ä".encode() * 40_000 + b'"}'
     sent = b"rd\n\n" + long + b"\nbad \xff\nlast, unfinished"
-    found: list[str] = []
+    found: list[bytes] = []
 
     async def send() -> None:
         for start in range(0, len(sent), 3_001):
@@ -63,7 +67,63 @@ async def test_lines_are_those_the_front_left_and_then_those_of_the_pipe_however
         tasks.start_soon(send)
         async for line in _lines(handed_over(reads=pipe.reads, lines=(b"first", b"second"), rest=b"thi")):
             found.append(line)
-    assert found == ["first", "second", "third", "", long.decode(), "bad \ufffd", "last, unfinished"]
+    assert found == [b"first", b"second", b"third", b"", long, b"bad \xff", b"last, unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "number", "words"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"sql":"\xff"}}', -32700, 7, "not UTF-8 at byte 64"),
+        (
+            rb'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"sql":"\ud800"}}',
+            -32700,
+            7,
+            "half of a surrogate pair",
+        ),
+        (rb'{"jsonrpc":"2.0","id":"\udc00","method":"ping"}', -32700, "\udc00", "half of a surrogate pair"),
+        (b'{"jsonrpc":"2.0","id":7,', -32700, None, "not JSON"),
+        (b"[" * 200_000, -32700, None, "not JSON"),
+        (b"\xff\xfe", -32700, None, "not UTF-8 at byte 1"),
+        (b"[]", -32600, None, "not a JSON object"),
+        (b'{"id":7,"method":"ping"}', -32600, 7, "no JSON-RPC 2.0"),
+        (b'{"jsonrpc":"2.0","id":7}', -32600, 7, "no JSON-RPC 2.0"),
+        (b'{"jsonrpc":"2.0","id":[1]}', -32600, None, "no JSON-RPC 2.0"),
+    ],
+)
+def test_a_line_that_is_no_message_is_answered_with_what_is_wrong(
+    line: bytes, code: int, number: Any, words: str
+) -> None:
+    fault = unreadable(line)
+    assert fault is not None
+    answer = json.loads(fault.text())
+    assert (answer["id"], answer["error"]["code"]) == (number, code)
+    assert words in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
+        b'{"jsonrpc":"2.0","method":"notifications/initialized"}\r',
+        b'{"jsonrpc":"2.0","id":"a","result":{}}',
+        rb'{"jsonrpc":"2.0","id":1,"method":"x","params":{"sql":"\ud83d\ude00 \\ud800 \u0000"}}',
+        '{"jsonrpc":"2.0","id":1,"method":"x","params":{"sql":"é😀"}}'.encode(),
+    ],
+)
+def test_a_message_is_left_as_it_is(line: bytes) -> None:
+    assert unreadable(line) is None
+
+
+def test_a_client_that_sends_no_text_is_told_and_served_on() -> None:
+    with raw_server(NEON_API_KEY="napi_x") as client:
+        assert client.process.stdin is not None
+        client.process.stdin.write(rb'{"jsonrpc":"2.0","id":"\ud800","method":"tools/list"}' + b"\n\xff\n\n")
+        client.process.stdin.flush()
+        assert {client.answer()["error"]["code"] for _ in range(2)} == {-32700}
+        client.greet()
+        with pytest.raises(RuntimeError, match="half of a surrogate pair"):
+            client.request("tools/call", {"name": "query", "arguments": {"sql": "SELECT '\ud800'"}})
+        assert client.request("tools/list")["tools"]
 
 
 async def test_an_answer_larger_than_the_pipe_waits_for_its_reader_and_not_the_loop(pipe: Pipe) -> None:

@@ -123,7 +123,12 @@ class Front:
             self.lines.append(line)
             return
         head = f'{{"jsonrpc":"2.0","id":{json.dumps(message["id"], ensure_ascii=False)},"result":'
-        _write_all(self.output_fd, (head + answer + "}\n").encode())
+        try:
+            data = (head + answer + "}\n").encode()
+        except UnicodeEncodeError:  # an id that is no text: the real server says so
+            self.lines.append(line)
+            return
+        _write_all(self.output_fd, data)
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
             self.lines.append(line)
@@ -143,7 +148,7 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
     snapshot = fitting_snapshot(arguments, os.environ, Path.cwd())
     if snapshot is None:
         return False
-    input_fd, output_fd = _take_standard_streams()
+    input_fd, output_fd = take_standard_streams()
     ready_read, ready_write = os.pipe()
     loaded: list[Callable[[Handover], None]] = []
     failed: list[BaseException] = []
@@ -170,7 +175,7 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
     return True
 
 
-def _take_standard_streams() -> tuple[int, int]:
+def take_standard_streams() -> tuple[int, int]:
     """The pipe under new descriptors; 0 reads nothing and 1 goes to stderr, so that nothing strays into the protocol."""
     input_fd, output_fd = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
