@@ -359,8 +359,8 @@ async def test_a_branch_with_no_free_session_says_so(database_uri: str) -> None:
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_a_full_server_is_waited_for_and_then_told(database_uri: str, leaves: bool) -> None:
     async with bench(database_uri, connect_timeout=3) as found, AsyncExitStack() as held:
-        await found.seen(f"ALTER DATABASE {found.uri.rpartition('/')[2].partition('?')[0]} CONNECTION LIMIT 1")
-        holder = await psycopg.AsyncConnection.connect(found.direct)
+        holder = await psycopg.AsyncConnection.connect(found.direct, autocommit=True)
+        await holder.execute(f"ALTER DATABASE {holder.info.dbname} CONNECTION LIMIT 1")  # counted when others come
         held.push_async_callback(holder.close)
 
         async def leave() -> None:

@@ -5,6 +5,7 @@ to choose. Waiting, cancelling and TLS stay psycopg's.
 """
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -120,18 +121,32 @@ class Wire:
         if self.conn.closed:
             return False
         try:
-            self._pgconn.consume_input()
-            while self._owed and not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is not None and result.status in _BAD:
-                    return False
-                self._owed -= result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC
+            self._take_in_owed()
         except psycopg.Error:
             return False
         if self._owed:
             return self._pgconn.status == pq.ConnStatus.OK
         self._leave_pipeline()
         return not self.is_in_the_middle() and self.status == pq.TransactionStatus.IDLE
+
+    def _take_in_owed(self) -> None:
+        """Takes in what has arrived of what is owed. Raises psycopg.Error where it failed.
+
+        libpq reads one record of TLS at a time, and the server sends at least one for each group and each notice.
+        """
+        arrived = select.poll()
+        arrived.register(self._pgconn.socket, select.POLLIN)
+        self._pgconn.consume_input()
+        while self._owed:
+            if self._pgconn.is_busy():
+                if not arrived.poll(0):
+                    return
+                self._pgconn.consume_input()
+                continue
+            result = self._pgconn.get_result()
+            if result is not None and result.status in _BAD:
+                raise psycopg.OperationalError(NOT_CLEAN)
+            self._owed -= result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC
 
     def is_in_the_middle(self) -> bool:
         """Nothing can be sent: a goodbye of the server has arrived, or an answer is still on its way."""
