@@ -18,6 +18,7 @@ from .config import Config, Secret
 from .errors import ConfigError, NeonBranchError, NotPermitted
 from .guard.guard import Guard
 from .guard.policy import two_statements
+from .guard.statements_process import Spawned
 from .neon.branches import Branches
 from .neon.client import Identity, NeonClient
 from .postgres.executor import Executor
@@ -91,10 +92,10 @@ class App:
     Use it through `open_app`, which closes what was opened.
     """
 
-    def __init__(self, config: Config, stack: AsyncExitStack) -> None:
+    def __init__(self, config: Config, stack: AsyncExitStack, spawned: Spawned | None = None) -> None:
         self.config = config
         self.executor = Executor(config.sql, self._way)
-        self.guard = Guard(config.policy)
+        self.guard = Guard(config.policy, spawned=spawned)
         self.audit = Audit(config.audit)
         self._stack = stack
         self._plane: LocalPlane | None = None
@@ -218,10 +219,13 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(config: Config) -> AsyncIterator[App]:
-    """An application that is closed in the reverse order of opening: sessions, worker, API clients, local clusters."""
+async def open_app(config: Config, spawned: Spawned | None = None) -> AsyncIterator[App]:
+    """An application that is closed in the reverse order of opening: sessions, worker, API clients, local clusters.
+
+    `spawned`: a process for the guard that was started already.
+    """
     async with AsyncExitStack() as stack:
-        app = App(config, stack)
+        app = App(config, stack, spawned)
         try:
             yield app
         finally:

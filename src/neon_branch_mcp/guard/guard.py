@@ -9,6 +9,7 @@ from .functions import FunctionCatalogue
 from .policy import ALL_LAYERS, BranchAccess, Intent, Layers, Refuse, VettedSql, decide
 from .statements import Report
 from .statements_pool import StatementPool
+from .statements_process import Spawned
 
 
 class CatalogueSource(Protocol):
@@ -18,12 +19,12 @@ class CatalogueSource(Protocol):
 
 
 class Guard:
-    """Vets SQL. One per server; `aclose` ends its worker processes."""
+    """Vets SQL. One per server; `aclose` ends its worker processes. `spawned`: the first of them, where it was started already."""
 
-    def __init__(self, policy: PolicyConfig, *, layers: Layers = ALL_LAYERS) -> None:
+    def __init__(self, policy: PolicyConfig, *, layers: Layers = ALL_LAYERS, spawned: Spawned | None = None) -> None:
         self._policy = policy
         self._layers = layers
-        self._pool = StatementPool()
+        self._pool = StatementPool(spawned=spawned)
 
     async def warm(self) -> None:
         """Start what the first statement would otherwise wait for."""

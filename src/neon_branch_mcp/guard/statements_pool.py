@@ -5,14 +5,13 @@ A crash or a time-out is a Report of kind `bad`, never an exception, and the nex
 
 import asyncio
 import json
-import sys
 from collections import OrderedDict
-from contextlib import suppress
 from typing import Final
 
 import anyio
 
 from .statements import HEADER, Mode, Report, too_long
+from .statements_process import Spawned, spawn
 
 PARSE_TIMEOUT: Final = 2.0
 START_TIMEOUT: Final = 20.0  # importing the parser on a busy machine
@@ -24,8 +23,12 @@ REMEMBERED_LENGTH: Final = 4_000
 class StatementPool:
     """Reports on SQL text. Starts its first worker on first need, and more only while all are busy."""
 
-    def __init__(self, *, timeout: float = PARSE_TIMEOUT, workers: int = WORKERS) -> None:
+    def __init__(
+        self, *, timeout: float = PARSE_TIMEOUT, workers: int = WORKERS, spawned: Spawned | None = None
+    ) -> None:
         self._timeout = timeout
+        self._spawned = spawned
+        self._warming: asyncio.Event | None = None
         self._idle: list[_Worker] = []
         self._places = asyncio.Semaphore(workers)
         self._known: OrderedDict[tuple[str, Mode], Report] = OrderedDict()
@@ -51,14 +54,30 @@ class StatementPool:
     async def warm(self) -> None:
         """Have one worker ready."""
         async with self._places:
-            if not self._idle:
+            if self._idle:
+                return
+            warming = self._warming = asyncio.Event()
+            try:
                 # A process that is half started belongs to nobody: a server that ends just now waits for it, and ends it.
                 with anyio.CancelScope(shield=True):
-                    worker = await _Worker.start()
+                    worker = await self._start()
                 if self._closed:
                     await worker.kill()
                 else:
                     self._idle.append(worker)
+            finally:
+                self._warming = None
+                warming.set()
+
+    async def _start(self) -> "_Worker":
+        spawned, self._spawned = self._spawned, None
+        return await _Worker.start(spawned)
+
+    async def _take(self) -> "_Worker":
+        """An idle worker; the one that is just being made ready, which is there sooner than another; else a new one."""
+        if not self._idle and self._warming is not None:
+            await self._warming.wait()
+        return self._idle.pop() if self._idle else await self._start()
 
     async def aclose(self) -> None:
         """End every worker."""
@@ -68,13 +87,15 @@ class StatementPool:
         await asyncio.gather(*self._refill, return_exceptions=True)
         while self._idle:
             await self._idle.pop().kill()
+        if self._spawned is not None:  # nobody ever asked it
+            await (await self._start()).kill()
 
     async def _ask(self, sql: str, mode: Mode) -> tuple[Report, bool]:
         """The report, and whether asking again would give the same."""
         worker: _Worker | None = None
         returned = False
         try:
-            worker = self._idle.pop() if self._idle else await _Worker.start()
+            worker = await self._take()
             async with asyncio.timeout(self._timeout):
                 report = await worker.ask({"sql": sql, "mode": mode})
             returned = True
@@ -107,29 +128,18 @@ class StatementPool:
 
 
 class _Worker:
-    """One process and its pipes."""
+    """One process and our end of its pipe."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process = process
-        self._stdin = process.stdin
-        self._stdout = process.stdout
+    def __init__(self, spawned: Spawned, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._process = spawned.process
+        self._reader = reader
+        self._writer = writer
 
     @classmethod
-    async def start(cls) -> "_Worker":
-        """A worker that has answered once."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing is imported from the working directory, which an agent may write
-            "-m",
-            f"{__package__}.statements_worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C at the server's terminal is the server's to handle
-        )
-        worker = cls(process)
+    async def start(cls, spawned: Spawned | None = None) -> "_Worker":
+        """A worker that has answered once: that of a process which was started before, else of a new one."""
+        spawned = spawned or spawn()
+        worker = cls(spawned, *await asyncio.open_unix_connection(sock=spawned.pipe))
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await worker.ask({"sql": "SELECT 1", "mode": "read"})
@@ -141,15 +151,13 @@ class _Worker:
     async def ask(self, request: dict[str, object]) -> Report:
         """Send one frame, read one. Raises OSError or IncompleteReadError when the process is gone."""
         data = json.dumps(request).encode()
-        self._stdin.write(HEADER.pack(len(data)) + data)
-        await self._stdin.drain()
-        size = HEADER.unpack(await self._stdout.readexactly(HEADER.size))[0]
-        return Report.from_json(json.loads(await self._stdout.readexactly(size)))
+        self._writer.write(HEADER.pack(len(data)) + data)
+        await self._writer.drain()
+        size = HEADER.unpack(await self._reader.readexactly(HEADER.size))[0]
+        return Report.from_json(json.loads(await self._reader.readexactly(size)))
 
     async def kill(self) -> None:
         """End the process and reap it."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-        self._stdin.close()
-        await self._process.wait()
+        self._process.kill()
+        self._writer.close()
+        await asyncio.to_thread(self._process.wait)
