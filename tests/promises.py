@@ -61,7 +61,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "contract/test_neon_api.py::test_it_makes_uses_and_deletes_a_branch",
         "contract/test_neon_api.py::test_neons_own_cli_works_unchanged",
     ),
-    "A client's first requests are answered before the SDK is imported, with the real server's very bytes.": (
+    "A client's first requests and its tool calls are answered without the SDK, with the very bytes of the SDK's server.": (
+        "test_stdio_direct.py::test_every_answer_is_the_sdk_servers_to_the_byte",
         "test_front.py::test_its_answers_are_the_real_servers_to_the_byte",
     ),
     "A kill -9 at any moment leaves the local branches consistent and no process behind.": (

@@ -15,7 +15,7 @@ import typer.main
 from neon_branch_mcp import front
 from neon_branch_mcp.app import Caller, open_app
 from neon_branch_mcp.cli.main import build
-from neon_branch_mcp.cli.options import settings
+from neon_branch_mcp.cli.settings import settings
 from neon_branch_mcp.config import Config, load
 from neon_branch_mcp.front import Front, Handover, Snapshot, Variant, fitting_snapshot, read_variant
 from neon_branch_mcp.server import build_server, session_caller

@@ -31,8 +31,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 WALLS = {
     "sqlglot": ("guard/statements",),
     "psycopg": ("postgres", "migrations", "local"),
-    "mcp": ("tools", "server", "http", "stdio", "cli"),
-    "mcp_types": ("tools", "server", "http", "stdio", "cli"),
+    "mcp": ("server", "http", "stdio", "cli"),
+    "mcp_types": ("server", "http", "stdio", "cli"),
 }
 
 

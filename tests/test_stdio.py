@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from neon_branch_mcp.front import Handover
-from neon_branch_mcp.stdio import _lines, _Output, unreadable
+from neon_branch_mcp.stdio_pipe import OnceAnswered, Output, Unreadable, lines_of, read_message
 
 from .stdio_client import raw_server
 
@@ -65,7 +65,7 @@ async def test_lines_are_those_the_front_left_and_then_those_of_the_pipe_however
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(send)
-        async for line in _lines(handed_over(reads=pipe.reads, lines=(b"first", b"second"), rest=b"thi")):
+        async for line in lines_of(handed_over(reads=pipe.reads, lines=(b"first", b"second"), rest=b"thi")):
             found.append(line)
     assert found == [b"first", b"second", b"third", b"", long, b"bad \xff", b"last, unfinished"]
 
@@ -93,8 +93,8 @@ async def test_lines_are_those_the_front_left_and_then_those_of_the_pipe_however
 def test_a_line_that_is_no_message_is_answered_with_what_is_wrong(
     line: bytes, code: int, number: Any, words: str
 ) -> None:
-    fault = unreadable(line)
-    assert fault is not None
+    fault = read_message(line)
+    assert isinstance(fault, Unreadable)
     answer = json.loads(fault.text())
     assert (answer["id"], answer["error"]["code"]) == (number, code)
     assert words in answer["error"]["message"]
@@ -111,7 +111,7 @@ def test_a_line_that_is_no_message_is_answered_with_what_is_wrong(
     ],
 )
 def test_a_message_is_left_as_it_is(line: bytes) -> None:
-    assert unreadable(line) is None
+    assert read_message(line) == json.loads(line)
 
 
 def test_a_client_that_sends_no_text_is_told_and_served_on() -> None:
@@ -128,7 +128,7 @@ def test_a_client_that_sends_no_text_is_told_and_served_on() -> None:
 
 async def test_an_answer_larger_than_the_pipe_waits_for_its_reader_and_not_the_loop(pipe: Pipe) -> None:
     text = "0123456789" * 50_000 + "\n"
-    output, taken = _Output(handed_over(writes=pipe.writes)), bytearray()
+    output, taken = Output(pipe.writes), bytearray()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(output.write, text)
@@ -140,7 +140,7 @@ async def test_an_answer_larger_than_the_pipe_waits_for_its_reader_and_not_the_l
 
 
 async def test_an_answer_that_the_front_gave_is_not_given_again(pipe: Pipe) -> None:
-    output = _Output(handed_over(writes=pipe.writes, answered=(7,)))
+    output = OnceAnswered(Output(pipe.writes), frozenset({7}))
     for text in ('{"id":7,"result":{}}\n', '{"id":7,"result":{}}\n', '{"id":8,"result":{}}\n'):
         await output.write(text)
     assert os.read(pipe.reads, 1_000) == b'{"id":7,"result":{}}\n{"id":8,"result":{}}\n'

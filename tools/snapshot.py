@@ -8,15 +8,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from neon_branch_mcp.front import SNAPSHOT, VERSION_KEY
+from neon_branch_mcp.server_prompts import NEEDS
+from neon_branch_mcp.server_resources import RESOURCES
 from neon_branch_mcp.tools.catalogue import TOOLS
 
 HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 STATELESS = ("2026-07-28",)
+ERAS = ("", *STATELESS)
+LISTS = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+}
 REAL = [sys.executable, "-c", "from neon_branch_mcp.cli.main import main; main()", "serve", "--local"]
 CLIENT = {"name": "snapshot", "version": "1"}
 
@@ -59,9 +68,9 @@ def hello(version: str) -> dict[str, Any]:
     return {"protocolVersion": version, "capabilities": {}, "clientInfo": CLIENT}
 
 
-def split_tools(result: str) -> tuple[list[str], list[str]]:
-    """The text of each tool of a tools/list result, and the texts before the first and behind the last one."""
-    start = result.index('"tools":[') + len('"tools":[')
+def split(result: str, key: str) -> tuple[list[str], list[str]]:
+    """The text of each item of a list's result, and the texts before the first and behind the last one."""
+    start = result.index(f'"{key}":[') + len(f'"{key}":[')
     decoder, at, found = json.JSONDecoder(), start, []
     while result[at] != "]":
         _, end = decoder.raw_decode(result, at)
@@ -70,32 +79,50 @@ def split_tools(result: str) -> tuple[list[str], list[str]]:
     return found, [result[:start], result[at:]]
 
 
-def listed(era: str, **env: str) -> tuple[list[str], list[str]]:
-    """The tools as the server lists them in an era of the protocol: "" for all that begin with a handshake."""
+def listed(method: str, era: str, **env: str) -> tuple[list[str], list[str]]:
+    """What the server lists in an era of the protocol: "" for all that begin with a handshake."""
     with real_server(**env) as ask:
         if era:
-            return split_tools(ask("tools/list", meta(era)))
+            return split(ask(method, meta(era)), LISTS[method])
         ask("initialize", hello(HANDSHAKES[-1]))
-        return split_tools(ask("tools/list", {}))
+        return split(ask(method, {}), LISTS[method])
+
+
+def rows(method: str, needs: Sequence[Collection[str]]) -> dict[str, Any]:
+    """A list of what is shown where the tools that it needs are offered."""
+    around, found = {}, [{"needs": sorted(needed), "json": {}} for needed in needs]
+    for era in ERAS:
+        items, around[era] = listed(method, era)
+        for row, text in zip(found, items, strict=True):
+            row["json"][era] = text
+    return {"around": around, "rows": found}
 
 
 def make() -> dict[str, Any]:
     """The document."""
-    initialize, discover, lists = {}, {}, {}
+    initialize, discover, around = {}, {}, {}
     for version in HANDSHAKES:
         with real_server() as ask:
             initialize[version] = ask("initialize", hello(version))
     for version in STATELESS:
         with real_server() as ask:
             discover[version] = ask("server/discover", meta(version))
-    rows: list[dict[str, Any]] = [{"group": t.group, "writes": t.writes, "json": {}, "own": {}} for t in TOOLS]
-    for era in ("", *STATELESS):
-        tools, lists[era] = listed(era)
-        own, _ = listed(era, NEON_BRANCH_MCP_POLICY_WRITE="own")
-        for row, text, text_own in zip(rows, tools, own, strict=True):
+    tools: list[dict[str, Any]] = [
+        {"name": t.name, "group": t.group, "writes": t.writes, "json": {}, "own": {}} for t in TOOLS
+    ]
+    for era in ERAS:
+        items, around[era] = listed("tools/list", era)
+        own, _ = listed("tools/list", era, NEON_BRANCH_MCP_POLICY_WRITE="own")
+        for row, text, text_own in zip(tools, items, own, strict=True):
             row["json"][era], row["own"][era] = text, text_own
+    lists = {
+        "tools/list": {"around": around, "rows": []},
+        "prompts/list": rows("prompts/list", [needed for _, _, needed in NEEDS]),
+        "resources/list": rows("resources/list", [(), *({r.tool} for r in RESOURCES if "{" not in r.uri)]),
+        "resources/templates/list": rows("resources/templates/list", [{r.tool} for r in RESOURCES if "{" in r.uri]),
+    }
     sdk = importlib.metadata.version("mcp")
-    return {"sdk": sdk, "initialize": initialize, "discover": discover, "lists": lists, "tools": rows}
+    return {"sdk": sdk, "initialize": initialize, "discover": discover, "lists": lists, "tools": tools}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from .front import Handover, serve_behind_front
+from .front import Handover, read_flags, serve_behind_front
 
 __all__ = ["main"]
 
@@ -18,11 +18,22 @@ def main() -> None:
 
 
 def _load() -> Callable[[Handover], None]:
-    # serve is imported with the rest: it runs as soon as this returns.
-    from .cli import serve  # noqa: F401
-    from .cli.main import main as command_line
+    from .guard.statements_process import spawn
 
-    return command_line
+    spawned = spawn()  # the parser is imported there while the server is imported here
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # its command line, and with that all of Rich, Click and Pygments
+    from .cli.serve_direct import prepared
+    from .errors import ConfigError
+
+    try:
+        return prepared(read_flags(sys.argv[2:]) or {}, spawned)
+    except ConfigError:
+        # The whole command line meets the same fault, and says it.
+        spawned.pipe.close()
+        spawned.process.wait()
+        from .cli.main import main as command_line
+
+        return command_line
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Variant:
 @dataclass(frozen=True)
 class Handover:
     """The pipe as the front leaves it: lines the real server must see first, the start of an unfinished line, and the ids of
-    requests that were answered already, whose second answer must not reach the client.
+    requests that were answered already, whose second answer must not reach the client. `snapshot` goes on answering.
     """
 
     input_fd: int
@@ -47,6 +47,7 @@ class Handover:
     rest: bytes
     answered: frozenset[Any]
     closed: bool
+    snapshot: "Snapshot | None" = None
 
 
 class Snapshot:
@@ -56,27 +57,49 @@ class Snapshot:
         self._document = document
         self._variant = variant
 
-    def answer(self, message: Mapping[str, Any]) -> str | None:
-        """The result for a request as JSON text, or None for what only the real server can answer."""
+    def line(self, message: Mapping[str, Any]) -> bytes | None:
+        """The answer to a request, as a line, or None for what only the real server can answer."""
+        result = self._result(message)
+        if result is None:
+            return None
+        try:
+            return (
+                f'{{"jsonrpc":"2.0","id":{json.dumps(message["id"], ensure_ascii=False)},"result":{result}}}\n'.encode()
+            )
+        except UnicodeEncodeError:  # an id that is no text: the real server says so
+            return None
+
+    def _result(self, message: Mapping[str, Any]) -> str | None:
         method, params = message.get("method"), message.get("params") or {}
         if not isinstance(params, dict) or not isinstance(message.get("id"), str | int):
             return None
         meta = params.get("_meta") or {}
+        era = meta.get(VERSION_KEY, "")
         if method == "initialize":
             found = self._document["initialize"].get(params.get("protocolVersion"))
         elif method == "server/discover":
-            found = self._document["discover"].get(meta.get(VERSION_KEY))
-        elif method == "tools/list" and not params.get("cursor"):
-            era = meta.get(VERSION_KEY, "")
-            around = self._document["lists"].get(era)
-            found = None if around is None else self._tools(era).join(around)
+            found = self._document["discover"].get(era)
+        elif method == "ping":
+            found = "{}" if era == "" else None
+        elif isinstance(method, str) and method in self._document["lists"] and not params.get("cursor"):
+            found = self._list(method, era)
         else:
             found = None
         return found if isinstance(found, str) else None
 
-    def _tools(self, era: str) -> str:
-        shown = (t for t in self._document["tools"] if self._offered(t))
-        return ",".join(t["own" if self._variant.write_own else "json"][era] for t in shown)
+    def _list(self, method: str, era: str) -> str | None:
+        listed = self._document["lists"][method]
+        if era not in listed["around"]:
+            return None
+        before, behind = listed["around"][era]
+        return f"{before}{','.join(row[era] for row in self._rows(method, listed['rows']))}{behind}"
+
+    def _rows(self, method: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, str]]:
+        tools = [tool for tool in self._document["tools"] if self._offered(tool)]
+        if method == "tools/list":
+            return (tool["own" if self._variant.write_own else "json"] for tool in tools)
+        names = {tool["name"] for tool in tools}
+        return (row["json"] for row in rows if names.issuperset(row["needs"]))
 
     def _offered(self, tool: Mapping[str, Any]) -> bool:
         variant = self._variant
@@ -111,24 +134,19 @@ class Front:
                     self._handle(line)
             if ready_fd in readable:
                 break
-        return Handover(self.input_fd, self.output_fd, tuple(self.lines), self.rest, frozenset(self.answered), closed)
+        lines, answered = tuple(self.lines), frozenset(self.answered)
+        return Handover(self.input_fd, self.output_fd, lines, self.rest, answered, closed, self.snapshot)
 
     def _handle(self, line: bytes) -> None:
         try:
             message = json.loads(line)
         except ValueError:
             message = None
-        answer = self.snapshot.answer(message) if isinstance(message, dict) else None
+        answer = self.snapshot.line(message) if isinstance(message, dict) else None
         if answer is None or message is None:
             self.lines.append(line)
             return
-        head = f'{{"jsonrpc":"2.0","id":{json.dumps(message["id"], ensure_ascii=False)},"result":'
-        try:
-            data = (head + answer + "}\n").encode()
-        except UnicodeEncodeError:  # an id that is no text: the real server says so
-            self.lines.append(line)
-            return
-        _write_all(self.output_fd, data)
+        _write_all(self.output_fd, answer)
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
             self.lines.append(line)
@@ -222,7 +240,7 @@ _YES, _NO = ("true", "1", "yes", "on", "y", "t"), ("false", "0", "no", "off", "n
 
 def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Variant | None:
     """The variant that the settings lead to, or None where the front cannot tell or there is no key (the real server says so)."""
-    flags = _read_flags(arguments)
+    flags = read_flags(arguments)
     if flags is None:
         return None
     document = _read_file(flags.get("--config"), env, cwd)
@@ -262,7 +280,7 @@ def _truth(value: Any) -> bool:
     return text in _YES
 
 
-def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
+def read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
     """The options of `serve` by name; None for any that is not known here."""
     flags: dict[str, Any] = {}
     rest: Iterator[str] = iter(arguments)
@@ -274,7 +292,7 @@ def _read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
         flags[name] = (value if equals else next(rest, "")) if takes_value else True
         if not flags[name]:
             return None
-    return flags
+    return None if {"--local", "--cloud"} <= flags.keys() else flags
 
 
 def _read_file(named: str | None, env: Mapping[str, str], cwd: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from .. import audit_chain
 from ..audit import default_path
 from ..audit_reader import Call, call_of, calls, records
 from ..errors import ConfigError
-from .options import ConfigFile, settings
+from .options import ConfigFile
+from .settings import settings
 
 app = typer.Typer(help="Show what agents did, newest last; `audit verify` checks that the record is whole.")
 

@@ -14,7 +14,8 @@ from ..config import Config
 from ..errors import ConfigError
 from ..server import build_server, session_caller
 from ..tools.catalogue import TOOLS
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project
+from .settings import settings
 
 
 def call(

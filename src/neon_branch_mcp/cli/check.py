@@ -26,7 +26,8 @@ from ..tools.context import Place, ToolContext
 from ..tools.sql import query
 from .check_clients import client_findings
 from .findings import Finding
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project
+from .settings import settings
 
 PARTS = ("mcp", "psycopg", "sqlglot", "httpx", "pydantic")
 KEY_KINDS = {

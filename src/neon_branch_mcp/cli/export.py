@@ -15,7 +15,8 @@ from ..migrations.ledger import LedgerEntry, read_ledger
 from ..migrations.replay import files
 from ..migrations.report import text_of
 from ..tools.context import Place, ToolContext
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project
+from .settings import settings
 
 BranchArgument = Annotated[str, typer.Argument(help="The branch, by name or id.", metavar="BRANCH")]
 DatabaseOption = Annotated[str | None, typer.Option("--database", help="The database; default: the only one.")]

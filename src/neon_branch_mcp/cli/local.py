@@ -23,7 +23,8 @@ from ..local.plane import LocalPlane, Opened
 from ..local.problems import Problem
 from ..local.store import BranchRow
 from ..local.transfer import Transfer
-from .options import ConfigFile, DataDir, settings, stderr
+from .options import ConfigFile, DataDir, stderr
+from .settings import settings
 
 local = typer.Typer(
     help="The local control plane: Neon's API over real Postgres on this machine.", no_args_is_help=True

@@ -1,7 +1,6 @@
 """The command line: it parses, calls and prints."""
 
 import importlib
-import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from .. import __version__
 from ..errors import NeonBranchError
 from ..front import Handover
 from .options import stderr
+from .process import log_to_stderr
 
 # Command → module below cli/ and the function or Typer application in it. A command's module is imported when the command is run:
 # clients wait for `serve` to start.
@@ -65,7 +65,7 @@ def _show_version(value: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
 ) -> None:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
 
 
 def main(handover: Handover | None = None) -> None:

@@ -15,7 +15,8 @@ from ..postgres.schema import Schema
 from ..postgres.schema_html import page
 from ..postgres.schema_text import render
 from ..tools.context import CallFacts, ToolContext
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings, stderr
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, stderr
+from .settings import settings
 
 WHOLE = 1_000_000_000  # a person's terminal has no budget
 

@@ -1,6 +1,5 @@
 """`neon-branch-mcp serve`: the MCP server."""
 
-import importlib.util
 from typing import Annotated
 
 import anyio
@@ -13,7 +12,9 @@ from ..errors import ConfigError
 from ..front import Handover
 from ..server import build_server, session_caller
 from ..stdio import serve_stdio
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, ReadOnly, ToolGroups, settings, stderr
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, ReadOnly, ToolGroups, stderr
+from .process import event_loop
+from .settings import settings
 
 Http = Annotated[
     str | None,
@@ -47,7 +48,7 @@ def serve(
         return
     if not loaded.local.enabled and loaded.api_key() is None:
         raise ConfigError(NO_KEY)
-    anyio.run(_serve_stdio, loaded, context.obj, backend_options=_loop())
+    anyio.run(_serve_stdio, loaded, context.obj, backend_options=event_loop())
 
 
 async def _serve_stdio(config: Config, handover: Handover | None) -> None:
@@ -64,9 +65,4 @@ def _serve_http(config: Config, address: str) -> None:
     def announce(url: str) -> None:
         stderr.print(Text(f"Serving MCP at {url} (auth: {config.http.auth})"), soft_wrap=True)
 
-    anyio.run(serve_http, config, address, announce, backend_options=_loop())
-
-
-def _loop() -> dict[str, bool]:
-    """The faster event loop, where it is installed."""
-    return {"use_uvloop": importlib.util.find_spec("uvloop") is not None}
+    anyio.run(serve_http, config, address, announce, backend_options=event_loop())

@@ -11,7 +11,8 @@ from ..app import Caller, open_app
 from ..config import Config
 from ..postgres.reader import ReaderReport, make_reader
 from ..tools.context import ToolContext
-from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, settings, stderr
+from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, stderr
+from .settings import settings
 
 
 def setup_reader(

@@ -28,6 +28,7 @@ from ..server import build_server
 from .answers import refusal
 from .auth import Authenticator, NeonKeys
 from .callers import CallerLimits, caller_of
+from .direct import DirectCalls
 from .edge import Addressees, Edge, host_names, is_loopback
 from .endpoint import McpEndpoint, asks_for_progress
 from .health import Readiness
@@ -60,10 +61,14 @@ def build_http_app(app: App, bound: str, may_stream: Callable[[bytes], bool] = a
     metrics = Metrics()
     metrics.registry.register(AppCollector(app))
     mcp = build_server(app, caller_of)
-    mcp.middleware.append(CallerLimits(config, metrics))
+    limits = CallerLimits(config, metrics)
+    mcp.middleware.append(limits)
     plain, streaming = (_manager(mcp, config, json_response=json_response) for json_response in (True, False))
     http = httpx.AsyncClient(timeout=ISSUER_TIMEOUT, follow_redirects=False)
-    endpoint = McpEndpoint(config, plain, streaming, authenticator(app, http), metrics, _challenge(config), may_stream)
+    direct = DirectCalls(app, limits)
+    endpoint = McpEndpoint(
+        config, plain, streaming, direct, authenticator(app, http), metrics, _challenge(config), may_stream
+    )
     readiness = Readiness(app)
 
     @asynccontextmanager

@@ -1,7 +1,8 @@
 """The caller of a request inside the MCP server: which tools it sees, and how many calls it may have running."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context
@@ -15,6 +16,7 @@ from ..tools.catalogue import TOOLS
 from .limits import Gauge, Rate
 from .metrics import Metrics
 
+T = TypeVar("T")
 SCOPE_KEY = "neon_branch_mcp.caller"
 """Where the door leaves the caller in the ASGI scope."""
 SPECS = {spec.name: spec for spec in TOOLS}
@@ -72,25 +74,39 @@ class CallerLimits:
         return result
 
     async def _call(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        caller = _caller(ctx.request)
         name = (ctx.params or {}).get("name")
         tool = name if isinstance(name, str) and name in SPECS else "unknown"
+        return await self.bounded(_caller(ctx.request), tool, lambda: call_next(ctx), _limited, _error_text)
+
+    async def bounded(
+        self,
+        caller: Caller,
+        tool: str,
+        call: Callable[[], Awaitable[T]],
+        limited: Callable[[str], T],
+        error_text: Callable[[T], str | None],
+    ) -> T:
+        """What comes of a call of a tool: `limited` of a text where the caller has no room for it. `error_text` tells a failed one."""
         with self._metrics.call(tool) as ended:
             if wait := self._rate.take(caller.identity):
-                result = _limited(f"This caller's calls a minute are used up; try again in {wait:.0f} s.")
+                result = limited(_text(f"This caller's calls a minute are used up; try again in {wait:.0f} s."))
             elif not self._running.enter(caller.identity):
-                result = _limited(f"{self._running.most} calls of this caller are running; wait for one to end.")
+                result = limited(_text(f"{self._running.most} calls of this caller are running; wait for one to end."))
             else:
                 try:
-                    result = await call_next(ctx)
+                    result = await call()
                 finally:
                     self._running.leave(caller.identity)
-            ended(_error_text(result))
+            ended(error_text(result))
         return result
 
 
-def _limited(message: str) -> HandlerResult:
-    return CallToolResult(content=[TextContent(type="text", text=LimitExceeded(message).render())], is_error=True)
+def _text(message: str) -> str:
+    return LimitExceeded(message).render()
+
+
+def _limited(text: str) -> HandlerResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def _error_text(result: HandlerResult) -> str | None:

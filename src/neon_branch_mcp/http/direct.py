@@ -1,93 +1,62 @@
 """Tool calls of a client of the handshake's versions, answered where they arrive.
 
-The SDK's stateless transport makes a connection for each request: three tasks and three streams, which cost more than most calls. Its own
-driver for a single exchange (`serve_one`, the one that serves 2026-07-28) runs the same middleware, validation and handlers without them.
-What is not plainly such a call goes to the SDK's transport, which also words every complaint about its form.
+The SDK's stateless transport makes a connection for each request: three tasks and three streams, which cost more than most calls. What is
+not plainly such a call goes to the SDK's transport, which also words every complaint about its form.
 """
 
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-import anyio
-from mcp.server.connection import Connection
-from mcp.server.lowlevel.server import Server
-from mcp.server.runner import serve_one
-from mcp.server.streamable_http import check_accept_headers
-from mcp.shared.dispatcher import CallOptions
-from mcp.shared.exceptions import NoBackChannelError
-from mcp.shared.jsonrpc_dispatcher import handler_exception_to_error_data
-from mcp.shared.message import ServerMessageMetadata
-from mcp.shared.transport_context import TransportContext
-from mcp_types import DEFAULT_NEGOTIATED_VERSION, INTERNAL_ERROR, ErrorData, JSONRPCRequest
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from pydantic import ValidationError
-from pydantic_core import from_json, to_json
-from starlette.requests import Request
+from pydantic_core import from_json
 from starlette.types import Scope
 
-log = logging.getLogger(__name__)
+from ..app import App, Caller
+from ..tools.runner import Answer, ToolRunners
+from ..tools.wire import HANDSHAKES, ToolCall, answered, tool_call
+from ..tracing import is_traced
+from .callers import CallerLimits
 
-METHOD = "tools/call"
-_VERSION = "mcp-protocol-version"
-_TRANSPORT = TransportContext(kind="streamable-http", can_send_request=False)
-
-
-@dataclass
-class _Exchange:
-    """The SDK's view of a request that is answered with one JSON body: nothing else can be said to the client."""
-
-    request_id: str | int
-    message_metadata: ServerMessageMetadata
-    transport: TransportContext = _TRANSPORT
-    can_send_request: bool = False
-    cancel_requested: anyio.Event = field(default_factory=anyio.Event)
-
-    async def send_raw_request(
-        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
-    ) -> dict[str, Any]:
-        raise NoBackChannelError(method)
-
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None) -> None:
-        """Dropped: a JSON answer has no room for it."""
-
-    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Dropped likewise; who wants to hear of progress is answered with a stream."""
+_JSON = b"application/json"
 
 
-def tool_call(scope: Scope, body: bytes) -> tuple[Request, JSONRPCRequest] | None:
-    """The call in a request that this module can answer; None for anything else."""
-    request = Request(scope)
-    versions = request.headers.getlist(_VERSION)
-    if len(versions) > 1 or (versions and versions[0] not in HANDSHAKE_PROTOCOL_VERSIONS):
-        return None
-    if not check_accept_headers(request)[0]:
-        return None
-    try:
-        call = JSONRPCRequest.model_validate(from_json(body), by_name=False)
-    except (ValueError, ValidationError):
-        return None
-    return (request, call) if call.method == METHOD else None
+class DirectCalls:
+    """The tools of an application, called within the limits of each caller."""
+
+    def __init__(self, app: App, limits: CallerLimits) -> None:
+        self._runners = ToolRunners(app)
+        self._limits = limits
+
+    def read(self, scope: Scope, body: bytes) -> ToolCall | None:
+        """The call in a request; None for anything else."""
+        if is_traced() or not _is_plain(scope):
+            return None
+        try:
+            message = from_json(body)
+        except ValueError:
+            return None
+        call = tool_call(message, self._runners) if isinstance(message, dict) else None
+        return None if call is None or call.client is not None else call
+
+    async def answer(self, call: ToolCall, caller: Caller) -> bytes:
+        """The JSON-RPC response. Raises nothing but cancellation."""
+
+        async def run() -> Answer:
+            return await self._runners[call.tool].run(call.arguments, caller, _unheard)
+
+        return answered(call, await self._limits.bounded(caller, call.tool, run, Answer, _error_text))
 
 
-async def answer(server: Server[Any], request: Request, call: JSONRPCRequest) -> bytes:
-    """The JSON-RPC answer to a call, as the SDK's transport gives it."""
-    version = request.headers.get(_VERSION, DEFAULT_NEGOTIATED_VERSION)
-    connection = Connection.from_envelope(version, None, None)
-    exchange = _Exchange(call.id, ServerMessageMetadata(request_context=request))
-    envelope: dict[str, Any] = {"jsonrpc": "2.0", "id": call.id}
-    try:
-        result = await serve_one(server, exchange, call.method, call.params, connection=connection, lifespan_state={})
-    except Exception as exc:  # noqa: BLE001 - the last boundary before the wire; what is not foreseen is logged
-        envelope["error"] = _error(exc).model_dump(by_alias=True, exclude_unset=True)
-    else:
-        envelope["result"] = result
-    return to_json(envelope, inf_nan_mode="null")
+def _is_plain(scope: Scope) -> bool:
+    """Whether the headers are those of a client of the handshake's versions that takes JSON."""
+    versions, takes_json = [], False
+    for name, value in scope["headers"]:
+        if name == b"mcp-protocol-version":
+            versions.append(value.decode("latin-1"))
+        elif name == b"accept":
+            takes_json = takes_json or any(part.partition(b";")[0].strip() == _JSON for part in value.split(b","))
+    return takes_json and len(versions) <= 1 and HANDSHAKES.issuperset(versions)
 
 
-def _error(exc: Exception) -> ErrorData:
-    if (known := handler_exception_to_error_data(exc)) is not None:
-        return known
-    log.exception("A request could not be answered")
-    return ErrorData(code=INTERNAL_ERROR, message="Internal server error")
+def _error_text(answer: Answer) -> str | None:
+    return answer.text if answer.is_error else None
+
+
+async def _unheard(_: str) -> None:
+    """A JSON answer has no room for progress; who wants to hear of it is answered with a stream."""

@@ -18,7 +18,7 @@ from ..errors import AuthError, LimitExceeded, NeonBranchError
 from .answers import refusal, status_of
 from .auth import Authenticator, bearer
 from .callers import NAME_LENGTH, SCOPE_KEY
-from .direct import answer, tool_call
+from .direct import DirectCalls
 from .limits import Gauge, Rate
 from .metrics import Metrics
 from .scope import asked, narrowed
@@ -35,7 +35,8 @@ def asks_for_progress(body: bytes) -> bool:
 class McpEndpoint:
     """The ASGI application of `/mcp`.
 
-    Answers are plain JSON, by `plain`, unless the request `may_stream`: then `streaming` gives an event stream where there are events.
+    Answers are plain JSON, `direct` or by `plain`, unless the request `may_stream`: then `streaming` gives an event stream where there are
+    events.
     Without an `authenticator` every request is `anybody`'s.
     """
 
@@ -44,6 +45,7 @@ class McpEndpoint:
         config: HttpConfig,
         plain: StreamableHTTPSessionManager,
         streaming: StreamableHTTPSessionManager,
+        direct: DirectCalls,
         authenticator: Authenticator | None,
         metrics: Metrics,
         challenge: str,
@@ -52,6 +54,7 @@ class McpEndpoint:
         self._config = config
         self._plain = plain
         self._streaming = streaming
+        self._direct = direct
         self._authenticator = authenticator
         self._metrics = metrics
         self._challenge = challenge
@@ -121,8 +124,8 @@ class McpEndpoint:
     async def _answered(self, scope: Scope, body: bytes, gone: anyio.Event, send: Send) -> None:
         if self._may_stream(body):
             await self._streaming.handle_request(scope, _replay(body, gone), send)
-        elif (found := tool_call(scope, body)) is not None:
-            await _send_json(await answer(self._plain.app, *found), send)
+        elif (call := self._direct.read(scope, body)) is not None:
+            await _send_json(await self._direct.answer(call, scope[SCOPE_KEY]), send)
         else:
             await self._plain.handle_request(scope, _replay(body, gone), send)
 

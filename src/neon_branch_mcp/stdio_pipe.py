@@ -1,0 +1,154 @@
+"""The pipe of the stdio transport: the client's lines as they come, what is wrong with one that is no message, and answers written whole.
+
+A pipe is waited for on the event loop: reading and writing it in threads, as the SDK does, costs more than most answers.
+"""
+
+import json
+import os
+import select
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from .front import Handover
+
+CHUNK = 1 << 16
+NEVER_BLOCKS = 4096
+"""Bytes that a pipe which can be written to takes without making the writer wait (PIPE_BUF)."""
+PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Why a line is no message, and the id of the request where one can be made out."""
+
+    code: int
+    message: str
+    id: Any = None
+
+    def text(self) -> str:
+        """The answer, as a line."""
+        return (
+            json.dumps({"jsonrpc": "2.0", "id": self.id, "error": {"code": self.code, "message": self.message}}) + "\n"
+        )
+
+
+def read_message(line: bytes) -> dict[str, Any] | Unreadable:
+    """The message in a line that is not empty, whatever it asks, or what is wrong with it (JSON-RPC 2.0, section 5.1)."""
+    try:
+        text, fault = line.decode(), ""
+    except UnicodeDecodeError as exc:
+        text, fault = (
+            line.decode(errors="replace"),
+            f"The message is not UTF-8 at byte {exc.start + 1}. Nothing was done.",
+        )
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        return Unreadable(PARSE_ERROR, fault or f"The message is not JSON: {exc}.")
+    if not isinstance(message, dict):
+        return Unreadable(INVALID_REQUEST, "The message is not a JSON object.")
+    asked = message.get("id")
+    found = asked if isinstance(asked, str | int) and not isinstance(asked, bool) else None
+    if fault:
+        return Unreadable(PARSE_ERROR, fault, found)
+    if "\\u" in text and _holds_half_a_pair(message):
+        return Unreadable(
+            PARSE_ERROR, "The message holds half of a surrogate pair: it is no text. Nothing was done.", found
+        )
+    if message.get("jsonrpc") != "2.0" or not ("method" in message or "result" in message or "error" in message):
+        return Unreadable(INVALID_REQUEST, "The message is no JSON-RPC 2.0 request, notification or response.", found)
+    return message
+
+
+def _holds_half_a_pair(message: Any) -> bool:
+    try:
+        json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+async def lines_of(handover: Handover) -> AsyncIterator[bytes]:
+    """The client's lines: those that were read already, then what the pipe still gives."""
+    for line in handover.lines:
+        yield line
+    parts, ended = [handover.rest], handover.closed
+    while not ended:
+        data = await _read(handover.input_fd)
+        ended = not data
+        first, *others = data.split(b"\n")
+        parts.append(first)
+        for following in others:
+            yield b"".join(parts)
+            parts = [following]
+    if rest := b"".join(parts):
+        yield rest
+
+
+async def _read(fd: int) -> bytes:
+    with suppress(PermissionError):  # a file, for which nobody ever waits
+        await anyio.wait_readable(fd)
+    return os.read(fd, CHUNK)
+
+
+class Output:
+    """Writes lines to the client. For one event loop, and any number of writers."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLOUT)
+        self._writing = anyio.Lock(fast_acquire=True)
+        self._torn = b""
+
+    async def write(self, text: str) -> None:
+        """One line, whole. Raises BrokenPipeError when nobody is there to read it."""
+        await self.write_bytes(text.encode())
+
+    async def write_bytes(self, line: bytes) -> None:
+        """The same for a line that is encoded already. Whoever is cancelled in the middle of one leaves its end to the next."""
+        async with self._writing:
+            left, torn = memoryview(self._torn + line), len(self._torn)
+            whole = len(left)
+            self._torn = b""
+            try:
+                while left:
+                    if not self._poll.poll(0):
+                        await anyio.wait_writable(self._fd)
+                    left = left[os.write(self._fd, left[:NEVER_BLOCKS]) :]
+            finally:
+                if left and (torn or len(left) < whole):
+                    self._torn = bytes(left)
+
+    def has_reader(self) -> bool:
+        """Whether the client's end of the pipe is still open, as far as the system tells."""
+        return not any(event & (select.POLLERR | select.POLLHUP) for _, event in self._poll.poll(0))
+
+    async def flush(self) -> None:
+        """Nothing is held back."""
+
+
+class OnceAnswered:
+    """The SDK's output: the second answer to each request of which the client has the first is dropped. `tell` hears of each answer."""
+
+    def __init__(self, output: Output, answered: frozenset[Any], tell: Callable[[Any], None] | None = None) -> None:
+        self._output = output
+        self._answered = set(answered)
+        self._tell = tell
+
+    async def write(self, text: str) -> None:
+        """One line, unless it was answered before."""
+        message = json.loads(text) if self._answered or self._tell else {}
+        if "result" in message and message.get("id") in self._answered:
+            self._answered.remove(message["id"])
+            return
+        await self._output.write(text)
+        if self._tell and ("result" in message or "error" in message):
+            self._tell(message.get("id"))
+
+    async def flush(self) -> None:
+        """Nothing is held back."""

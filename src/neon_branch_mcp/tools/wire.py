@@ -1,0 +1,103 @@
+"""A tool call as it stands on the wire (MCP, "Tools"; JSON-RPC 2.0), read and answered without the SDK.
+
+Only what is plainly a call of a tool that is offered is read here; everything else, and every complaint about its form, is the SDK's.
+A test holds the answers equal to the SDK's.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from pydantic_core import to_json
+
+from .. import __version__
+from .runner import Answer
+
+METHOD = "tools/call"
+STATELESS = "2026-07-28"
+"""The version whose requests each say who asks; the earlier ones begin with a handshake."""
+HANDSHAKES = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
+SERVER_INFO = {"name": "neon-branch-mcp", "title": "Neon branches", "version": __version__}
+_OWN = "io.modelcontextprotocol/"
+_STAMP = to_json({f"{_OWN}serverInfo": SERVER_INFO})
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call. `client` is how its client names itself, where the call says so: then it is stateless."""
+
+    id: str | int
+    tool: str
+    arguments: Mapping[str, Any]
+    progress_token: str | int | None = None
+    client: str | None = None
+
+
+def tool_call(message: Mapping[str, Any], tools: Container[str]) -> ToolCall | None:
+    """The call that a message is; None for one that only the SDK can answer."""
+    number, params = message.get("id"), message.get("params")
+    if message.get("method") != METHOD or message.get("jsonrpc") != "2.0" or not _is_id(number):
+        return None
+    if not isinstance(params, dict) or not params.keys() <= {"name", "arguments", "_meta"}:
+        return None
+    name, arguments, meta = params.get("name"), params.get("arguments"), params.get("_meta")
+    if not isinstance(name, str) or name not in tools or not isinstance(arguments, dict | None):
+        return None
+    call = ToolCall(number, name, arguments or {})
+    return call if meta is None else _with_meta(call, meta)
+
+
+def _with_meta(call: ToolCall, meta: Any) -> ToolCall | None:
+    if not isinstance(meta, dict):
+        return None
+    token = meta.get("progressToken")
+    if token is not None and not _is_id(token):
+        return None
+    own = {name.removeprefix(_OWN): value for name, value in meta.items() if name.startswith(_OWN)}
+    if not own:
+        return ToolCall(call.id, call.tool, call.arguments, token)
+    client = own.get("clientInfo")
+    if own.keys() != {"protocolVersion", "clientInfo", "clientCapabilities"} or own["protocolVersion"] != STATELESS:
+        return None
+    if not isinstance(own["clientCapabilities"], dict) or not names_itself(client):
+        return None
+    return ToolCall(call.id, call.tool, call.arguments, token, client_name(client))
+
+
+def _is_id(value: Any) -> TypeGuard[str | int]:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def names_itself(client: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether this is how a client presents itself (MCP, `Implementation`)."""
+    return isinstance(client, dict) and all(isinstance(client.get(name), str) for name in ("name", "version"))
+
+
+def client_name(info: Mapping[str, Any]) -> str:
+    """How the audit names a client."""
+    return f"{info['name']} {info['version']}"
+
+
+def answered(call: ToolCall, answer: Answer) -> bytes:
+    """The JSON-RPC response. The text of most results is their JSON: it is written once and quoted once."""
+    stateless = call.client is not None
+    parts = [
+        b'{"jsonrpc":"2.0","id":',
+        to_json(call.id),
+        b',"result":{"content":[{"text":',
+        to_json(answer.text),
+        b',"type":"text"}],"isError":',
+        b"true" if answer.is_error else b"false",
+        b',"resultType":"complete"' if stateless else b"",
+    ]
+    if answer.structured is not None:
+        parts += [b',"structuredContent":', answer.structured]
+    if stateless:
+        parts += [b',"_meta":', _STAMP]
+    return b"".join([*parts, b"}}"])
+
+
+def progressed(token: str | int, progress: int, message: str) -> bytes:
+    """The notification of a step."""
+    params = {"progressToken": token, "progress": progress, "message": message}
+    return to_json({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
