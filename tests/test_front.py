@@ -198,7 +198,7 @@ def test_it_steps_aside_for_a_broken_file(tmp_path: Path) -> None:
 
 
 def test_it_steps_aside_for_another_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    document = json.loads(front.SNAPSHOT.read_text(encoding="utf-8"))
+    document = json.loads(Path(front.SNAPSHOT).read_text(encoding="utf-8"))
     other = tmp_path / "snapshot.json"
     other.write_text(json.dumps({**document, "sdk": "0.0.0"}), encoding="utf-8")
     monkeypatch.setattr(front, "SNAPSHOT", other)
@@ -241,5 +241,7 @@ def test_a_handshake_that_was_answered_is_not_answered_again(tmp_path: Path) -> 
 
 def test_a_flag_wins_over_what_the_environment_says(tmp_path: Path) -> None:
     env = {"NEON_BRANCH_MCP_LOCAL_ENABLED": "true"}
-    assert read_variant([], env, tmp_path) == Variant()
+    variant = read_variant([], env, tmp_path)
+    assert variant is not None
+    assert vars(variant) == vars(Variant())
     assert read_variant(["--cloud"], env, tmp_path) is None

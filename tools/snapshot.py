@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from neon_branch_mcp.front import SNAPSHOT, VERSION_KEY
@@ -126,4 +127,4 @@ def make() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    SNAPSHOT.write_text(json.dumps(make(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    Path(SNAPSHOT).write_text(json.dumps(make(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Answers a client's first requests over stdio before the SDK is imported; standard library only.
+"""Answers a client's first requests over stdio before anything else is imported; standard library only, and of that little.
 
 Clients start a stdio server for every session, and some do not wait: Codex sends its first model request without our tools when
 `tools/list` is late. Importing the SDK takes most of a second, so these answers come from a snapshot of what the real server says
@@ -6,8 +6,10 @@ Clients start a stdio server for every session, and some do not wait: Codex send
 takes over the pipe, is told of the handshake that was answered for it, and gets every request that the front left alone.
 
 The front knows few settings: those that change the answers. What it does not fully understand it leaves to the real server, which
-then answers everything itself.
+then answers everything itself. `dataclasses`, `pathlib` and `typing` are not imported: they take as long as all that this module does.
 """
+
+from __future__ import annotations
 
 import gc
 import json
@@ -16,38 +18,54 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-SNAPSHOT = Path(__file__).with_name("snapshot.json")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SNAPSHOT = os.path.join(os.path.dirname(__file__), "snapshot.json")
 PREFIX = "NEON_BRANCH_MCP_"
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 
 
-@dataclass(frozen=True)
 class Variant:
     """The settings that change the answers. `groups` None means every group."""
 
-    write_own: bool = False
-    pinned: bool = False
-    read_only: bool = False
-    groups: tuple[str, ...] | None = None
+    def __init__(
+        self,
+        write_own: bool = False,
+        pinned: bool = False,
+        read_only: bool = False,
+        groups: tuple[str, ...] | None = None,
+    ) -> None:
+        self.write_own = write_own
+        self.pinned = pinned
+        self.read_only = read_only
+        self.groups = groups
 
 
-@dataclass(frozen=True)
 class Handover:
     """The pipe as the front leaves it: lines the real server must see first, the start of an unfinished line, and the ids of
     requests that were answered already, whose second answer must not reach the client. `snapshot` goes on answering.
     """
 
-    input_fd: int
-    output_fd: int
-    lines: tuple[bytes, ...]
-    rest: bytes
-    answered: frozenset[Any]
-    closed: bool
-    snapshot: "Snapshot | None" = None
+    def __init__(
+        self,
+        input_fd: int,
+        output_fd: int,
+        lines: tuple[bytes, ...],
+        rest: bytes,
+        answered: frozenset[Any],
+        closed: bool,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        self.input_fd = input_fd
+        self.output_fd = output_fd
+        self.lines = lines
+        self.rest = rest
+        self.answered = answered
+        self.closed = closed
+        self.snapshot = snapshot
 
 
 class Snapshot:
@@ -110,16 +128,16 @@ class Snapshot:
         return variant.groups is None or tool["group"] in variant.groups
 
 
-@dataclass
 class Front:
     """Reads requests, answers what the snapshot knows, keeps the rest, until `ready` says that the real server can be handed the pipe."""
 
-    snapshot: Snapshot
-    input_fd: int
-    output_fd: int
-    lines: list[bytes] = field(default_factory=list)
-    answered: set[Any] = field(default_factory=set)
-    rest: bytes = b""
+    def __init__(self, snapshot: Snapshot, input_fd: int, output_fd: int) -> None:
+        self.snapshot = snapshot
+        self.input_fd = input_fd
+        self.output_fd = output_fd
+        self.lines: list[bytes] = []
+        self.answered: set[Any] = set()
+        self.rest = b""
 
     def run(self, ready_fd: int) -> Handover:
         """Serve until something can be read from `ready_fd` or the client closes its end."""
@@ -163,7 +181,7 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
 
     `load` imports the real server, in a thread; what it returns is run with the pipe.
     """
-    snapshot = fitting_snapshot(arguments, os.environ, Path.cwd())
+    snapshot = fitting_snapshot(arguments, os.environ, os.curdir)
     if snapshot is None:
         return False
     input_fd, output_fd = take_standard_streams()
@@ -203,13 +221,14 @@ def take_standard_streams() -> tuple[int, int]:
     return input_fd, output_fd
 
 
-def fitting_snapshot(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Snapshot | None:
+def fitting_snapshot(arguments: Sequence[str], env: Mapping[str, str], cwd: str | os.PathLike[str]) -> Snapshot | None:
     """The snapshot for this command line and environment, or None where there is none or it cannot be told."""
     if sys.platform == "win32":
         return None  # select() does not wait for pipes there
     try:
         variant = read_variant(arguments, env, cwd)
-        document = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+        with open(SNAPSHOT, encoding="utf-8") as file:
+            document = json.load(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if variant is None or document["sdk"] != _sdk_version():
@@ -238,7 +257,7 @@ _TELLING_OPTIONS = {"--project-id": True, "--config": True, "--tools": True, "--
 _YES, _NO = ("true", "1", "yes", "on", "y", "t"), ("false", "0", "no", "off", "n", "f", "none")
 
 
-def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: Path) -> Variant | None:
+def read_variant(arguments: Sequence[str], env: Mapping[str, str], cwd: str | os.PathLike[str]) -> Variant | None:
     """The variant that the settings lead to, or None where the front cannot tell or there is no key (the real server says so)."""
     flags = read_flags(arguments)
     if flags is None:
@@ -267,7 +286,7 @@ def _has_key(env: Mapping[str, str], file: Any, setting: Callable[[str, str], An
     if env.get("NEON_API_KEY") or setting("neon", "api_key"):
         return True
     try:
-        return bool(file) and Path(file).expanduser().stat().st_size > 0
+        return bool(file) and os.stat(os.path.expanduser(file)).st_size > 0
     except OSError:
         return False
 
@@ -295,16 +314,19 @@ def read_flags(arguments: Sequence[str]) -> dict[str, Any] | None:
     return None if {"--local", "--cloud"} <= flags.keys() else flags
 
 
-def _read_file(named: str | None, env: Mapping[str, str], cwd: Path) -> dict[str, Any]:
+def _read_file(named: str | None, env: Mapping[str, str], cwd: str | os.PathLike[str]) -> dict[str, Any]:
     """The configuration file in force as it stands; the search is that of `config.load`."""
-    home = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    user = os.path.expanduser("~")
+    home = env.get("XDG_CONFIG_HOME") or os.path.join(user, ".config")
     if sys.platform == "darwin":
-        home = Path.home() / "Library" / "Application Support"
-    for path in [Path(named)] if named else [cwd / "neon-branch-mcp.toml", home / "neon-branch-mcp" / "config.toml"]:
-        if path.is_file():
+        home = os.path.join(user, "Library", "Application Support")
+    places = [os.path.join(cwd, "neon-branch-mcp.toml"), os.path.join(home, "neon-branch-mcp", "config.toml")]
+    for path in [named] if named else places:
+        if os.path.isfile(path):
             import tomllib  # only where there is a file: the front's start is counted in milliseconds
 
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            with open(path, "rb") as file:
+                return tomllib.load(file)
     if named:
         raise FileNotFoundError(named)
     return {}
