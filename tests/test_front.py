@@ -132,15 +132,17 @@ def front_answers(snapshot: Snapshot, data: bytes) -> tuple[list[bytes], Handove
     """What the front writes for these bytes, and what it hands over when the client closes its end."""
     with pipes() as p:
         never, unused = os.pipe()
+        begun: list[None] = []
         writer = threading.Thread(target=_send_and_close, args=(p, data))
         writer.start()
-        handover = Front(snapshot, p.server_in, p.server_out).run(never)
+        handover = Front(snapshot, p.server_in, p.server_out).run(never, lambda: begun.append(None))
         writer.join(5)
         p.close(p.server_out)
         with os.fdopen(os.dup(p.client_in), "rb") as reader:
             written = reader.readlines()
         os.close(never)
         os.close(unused)
+        assert begun == [None], "the real server is imported once"
     return written, handover
 
 
@@ -237,6 +239,40 @@ def test_a_handshake_that_was_answered_is_not_answered_again(tmp_path: Path) -> 
         p.close(p.client_out)
         thread.join(20)
     assert first["id"] == 8
+
+
+@pytest.mark.parametrize(
+    ("messages", "patience", "answered_before"),
+    [
+        ([hello(HANDSHAKES[-1]), LIST], 60, 2),
+        ([{"jsonrpc": "2.0", "id": 3, "method": "tools/call"}], 60, 0),
+        ([hello(HANDSHAKES[-1])], 0.01, 1),
+    ],
+    ids=["after the tools", "at once for a call", "when the client says no more"],
+)
+def test_the_real_server_is_imported_when_nothing_is_left_to_say_first(
+    messages: list[dict[str, Any]],
+    patience: float,
+    answered_before: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(front, "PATIENCE", patience)
+    snapshot = fitting_snapshot([], KEY, tmp_path)
+    assert snapshot is not None
+    with pipes() as p, os.fdopen(os.dup(p.client_in), "rb") as reader:
+        ready, unused = os.pipe()
+        found: list[int] = []
+
+        def begin() -> None:
+            os.set_blocking(p.client_in, False)
+            found.append(len(reader.readlines()))
+            os.close(unused)  # ready at once
+
+        os.write(p.client_out, b"".join(json.dumps(m).encode() + b"\n" for m in messages))
+        Front(snapshot, p.server_in, p.server_out).run(ready, begin)
+        os.close(ready)
+    assert found == [answered_before]
 
 
 def test_a_flag_wins_over_what_the_environment_says(tmp_path: Path) -> None:

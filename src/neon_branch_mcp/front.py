@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SNAPSHOT = os.path.join(os.path.dirname(__file__), "snapshot.json")
 PREFIX = "NEON_BRANCH_MCP_"
+PATIENCE = 0.05
+"""Seconds without a word from the client until the real server is imported all the same."""
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 
 
@@ -138,18 +140,25 @@ class Front:
         self.lines: list[bytes] = []
         self.answered: set[Any] = set()
         self.rest = b""
+        self._real_is_wanted = False
 
-    def run(self, ready_fd: int) -> Handover:
-        """Serve until something can be read from `ready_fd` or the client closes its end."""
-        closed = False
+    def run(self, ready_fd: int, begin: Callable[[], None]) -> Handover:
+        """Serve until something can be read from `ready_fd` or the client closes its end.
+
+        `begin` is called once, when there is nothing left to say first: an import beside an answer takes most of the answer's time.
+        """
+        closed = begun = False
         while not closed:
-            readable, _, _ = select.select([self.input_fd, ready_fd], [], [])
+            readable, _, _ = select.select([self.input_fd, ready_fd], [], [], None if begun else PATIENCE)
             if self.input_fd in readable:
                 data = os.read(self.input_fd, 1 << 16)
                 closed = not data
                 *whole, self.rest = (self.rest + data).split(b"\n")
                 for line in whole:
                     self._handle(line)
+            if not begun and (self._real_is_wanted or closed or not readable):
+                begun = True
+                begin()
             if ready_fd in readable:
                 break
         lines, answered = tuple(self.lines), frozenset(self.answered)
@@ -163,8 +172,10 @@ class Front:
         answer = self.snapshot.line(message) if isinstance(message, dict) else None
         if answer is None or message is None:
             self.lines.append(line)
+            self._real_is_wanted |= message is None or "id" in message
             return
         _write_all(self.output_fd, answer)
+        self._real_is_wanted |= message["method"] == "tools/list"
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
             self.lines.append(line)
@@ -198,8 +209,9 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
 
     gc.disable()  # an import makes a hundred thousand objects that stay: looking for garbage among them is a tenth of its time
     sys.setswitchinterval(0.0005)  # the import would else keep the interpreter from answering for 5 ms at a time
-    threading.Thread(target=load_in_thread, daemon=True).start()
-    handover = Front(snapshot, input_fd, output_fd).run(ready_read)
+    handover = Front(snapshot, input_fd, output_fd).run(
+        ready_read, threading.Thread(target=load_in_thread, daemon=True).start
+    )
     if not loaded and not failed:
         os.read(ready_read, 1)
     sys.setswitchinterval(0.005)
