@@ -29,6 +29,7 @@ WRITES = "WITH d AS (DELETE FROM canary RETURNING id)"
         "SELECT j.id FROM users JOIN orgs USING (id) AS j WHERE j.id > 1",
         "SELECT now() AT LOCAL, collation for (name) FROM users",
         "SELECT substring('abc' SIMILAR 'a#\"b#\"_' ESCAPE '#')",
+        "SELECT '(1,2)'::cube <-> '(3)'::public.cube, 1::cube",
         "SELECT s ?# t FROM lines",  # the compiled parser ends in a TypeError here, the other one reads something else
     ],
 )

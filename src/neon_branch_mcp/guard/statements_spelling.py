@@ -33,6 +33,7 @@ _TYPE_WORDS = """
     uint uint128 uint256 union unknown uuid varbinary varchar varchar2 variant vector xml
 """
 TYPE_WORDS = frozenset(_TYPE_WORDS.split())
+_ODD_TYPES = ("cube",)
 # Before these an operator has nothing on its left: `SELECT @ -5`.
 _OPENING = (
     "select distinct all where and or not on when then else case by having limit offset in like ilike between as is from "
@@ -89,20 +90,16 @@ def _is_prefix(before: Token | None) -> bool:
 
 
 def _array_types(found: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
-    """`::schema.type[]` → `::int[]`, for any type."""
-    for i in range(len(found) - 3):
+    """`::schema.type[]` → `::int[]`, for any type, and those that the parser takes for something else."""
+    for i in range(len(found) - 2):
         if not (found[i].is_char(":") and found[i + 1].is_char(":")):
             continue
         last = i + 2
         while last + 2 < len(found) and found[last + 1].is_char("."):
             last += 2
         named = found[last].kind in (Kind.WORD, Kind.QUOTED)
-        if (
-            named
-            and last + 1 < len(found)
-            and found[last + 1].is_char("[")
-            and found[last].end - found[i + 2].start >= len("int")
-        ):
+        odd = found[last].is_word(*_ODD_TYPES) or (last + 1 < len(found) and found[last + 1].is_char("["))
+        if named and odd and found[last].end - found[i + 2].start >= len("int"):
             yield found[i + 2].start, found[last].end, "int"
 
 
