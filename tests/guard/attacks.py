@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cases import ATTACKS
+from .cases_again import AGAIN_ATTACKS
 from .cases_behind import BEHIND_ATTACKS
 from .cases_more import MORE
 from .cases_wide import WIDE
@@ -14,7 +15,7 @@ GIVEN = [
     json.loads(line)
     for line in (Path(__file__).parent.parent / "data" / "attacks.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-OWN = ATTACKS | MORE | WIDE | BEHIND_ATTACKS
+OWN = ATTACKS | MORE | WIDE | BEHIND_ATTACKS | AGAIN_ATTACKS
 KINDS = ("given", *OWN)
 
 

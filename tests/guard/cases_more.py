@@ -250,7 +250,7 @@ MORE: dict[str, tuple[str, ...]] = {
         "SELECT * FROM holds_pairs WHERE p = '(5,1)'",
         "SELECT * FROM holds_pairs WHERE a = '{5}'",
         "SELECT * FROM shows_pairs WHERE a @> '{5}'",
-        "SELECT * FROM XMLTABLE('/r' PASSING '<r>1</r>'::xml COLUMNS a trapped PATH '.')",
+        "SELECT * FROM XMLTABLE('/r' PASSING ('<r>1</r>'::xml) COLUMNS a trapped PATH '.')",
         "SELECT JSON_QUERY('[1]', '$' RETURNING trapped[])",
         "SELECT JSON_OBJECT('a': 1 RETURNING trapped)",
         "SELECT JSON_SERIALIZE('1' RETURNING trapped)",

@@ -200,7 +200,7 @@ WIDE: dict[str, tuple[str, ...]] = {
         f"SELECT JSON_VALUE('1', '$' PASSING {KILL} AS a)",
         f"SELECT JSON_QUERY('1', '$' DEFAULT {KILL}::text ON EMPTY)",
         f"SELECT * FROM JSON_TABLE('[1]', '$[*]' PASSING {KILL} AS a COLUMNS (x int PATH '$')) j",
-        f"SELECT * FROM XMLTABLE('/a' PASSING '<a/>'::xml COLUMNS x text DEFAULT {KILL}::text)",
+        f"SELECT * FROM XMLTABLE('/a' PASSING ('<a/>'::xml) COLUMNS x text DEFAULT {KILL}::text)",
         f"SELECT ('a' || {KILL})::bytea",
         f"SELECT -({KILL}::int)",
         f"SELECT {KILL}::int::bool::text",

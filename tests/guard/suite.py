@@ -188,6 +188,9 @@ def loaded(folder: Path) -> Iterator[tuple[LocalPlane, str]]:
         load(uri, folder)
         with psycopg.connect(uri, autocommit=True) as conn:
             conn.execute("ALTER ROLE shop_owner SUPERUSER")
+            # Statistics are to come from a statement of the suite alone.
+            conn.execute("ALTER SYSTEM SET autovacuum = off")
+            conn.execute("SELECT pg_reload_conf()")
         yield plane, uri
 
 

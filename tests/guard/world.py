@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from .cases_again import AGAIN
 from .cases_behind import BEHIND
 
 # As the owner, who is no superuser.
@@ -114,7 +115,7 @@ FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public
   EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', t);
 END LOOP; END $$;
 """
-WORLD = _WORLD + BEHIND + _STILL
+WORLD = _WORLD + BEHIND + AGAIN + _STILL
 
 # Catalogues whose rows are shared by the cluster or the database; every change of a row gives it a new place or a new xmin.
 CATALOGUES = """pg_attribute pg_attrdef pg_auth_members pg_authid pg_cast pg_collation pg_constraint pg_conversion pg_database

@@ -49,7 +49,17 @@ HARMLESS = _words(
     pg_wal_lsn_diff pg_get_loaded_modules pg_ls_waldir pg_ls_tmpdir pg_ls_archive_statusdir pg_ls_logdir
     pg_ls_logicalsnapdir pg_ls_logicalmapdir pg_ls_replslotdir pgstattuple pgstatindex pg_relpages pgstattuple_approx
     pgstatginindex pgstathashindex pg_freespace pg_buffercache_pages pg_buffercache_summary
-    pg_buffercache_usage_counts hypopg_list_indexes hypopg
+    pg_buffercache_usage_counts pg_buffercache_numa_pages hypopg_list_indexes hypopg hypopg_get_indexdef hypopg_relation_size
+    get_raw_page page_header page_checksum heap_page_items heap_page_item_attrs heap_tuple_infomask_flags tuple_data_split fsm_page_contents
+    bt_metap bt_page_stats bt_page_items bt_multi_page_stats brin_page_type brin_metapage_info brin_revmap_data brin_page_items
+    gin_metapage_info gin_page_opaque_info gin_leafpage_items gist_page_opaque_info gist_page_items gist_page_items_bytea
+    hash_page_type hash_page_stats hash_page_items hash_bitmap_info hash_metapage_info
+    pg_visibility pg_visibility_map pg_visibility_map_summary pg_check_frozen pg_check_visible pgrowlocks
+    verify_heapam pg_get_wal_record_info pg_get_wal_records_info pg_get_wal_records_info_till_end_of_wal
+    pg_get_wal_stats pg_get_wal_stats_till_end_of_wal pg_get_wal_block_info pg_get_logical_snapshot_meta pg_get_logical_snapshot_info
+    ssl_is_used ssl_version ssl_cipher ssl_client_cert_present ssl_client_serial ssl_client_dn ssl_client_dn_field ssl_issuer_dn
+    ssl_issuer_field ssl_extension_info get_perf_counters get_backend_perf_counters hypertable_size hypertable_detailed_size
+    st_generatepoints
     lo_open lo_close loread lo_get lo_lseek lo_lseek64 lo_tell lo_tell64
     current_query pg_collation_actual_version pg_database_collation_actual_version pg_current_logfile pg_jit_available
     pg_get_wal_resource_managers pg_get_wal_summarizer_state pg_available_wal_summaries pg_wal_summary_contents pg_ls_summariesdir

@@ -61,6 +61,12 @@ WITH RECURSIVE function_of AS (
         SELECT s.amproc, t.oid, t.typname, t.typarray
         FROM pg_catalog.pg_amproc s JOIN pg_catalog.pg_type t ON t.oid = s.amproclefttype AND t.oid >= 16384
         WHERE s.oid >= 16384
+        UNION
+        -- Planning a comparison of ranges measures distances, by what ANALYZE has found.
+        SELECT f.function, t.oid, t.typname, t.typarray
+        FROM pg_catalog.pg_range r
+        JOIN pg_catalog.pg_type t ON t.oid IN (r.rngtypid, r.rngmultitypid) AND t.oid >= 16384
+        CROSS JOIN LATERAL (VALUES (r.rngsubdiff::pg_catalog.oid), (r.rngcanonical::pg_catalog.oid)) AS f (function)
     ) c
     CROSS JOIN LATERAL (
         SELECT 'type' AS kind, c.typname::text AS name
