@@ -13,7 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier
 
-from .measure import Columns, Counted, Measured, count_table, set_columns
+from .measure import Columns, Counted, Measured, count_table, set_columns, target_of
 from .relations import Before, Change, Seen, Step
 from .report import DataLoss, LossKind
 
@@ -231,11 +231,14 @@ class Judge:
         return "columns " + ", ".join(changed) if len(changed) <= 4 else f"{len(changed)} columns"
 
     def _overwritten_by_text(self, step: Step, change: Change) -> str | None:
+        """Only of the table that it names: triggers, keys that cascade and views write to columns that stand nowhere in the text."""
         if step.statement.kind != "update":
             return ""
-        sets = set_columns(step.statement)
-        old = {c[0] for c in (change.before.columns or {}).values()}
-        if old and sets and not sets & old:
+        before, columns, sets = change.before, change.columns or {}, set_columns(step.statement)
+        if target_of(step.statement) not in (before.name, change.now.name, *(before.parents or ())):
+            return ""
+        named = {number for number, column in columns.items() if column[0] in sets}
+        if named and not change.now.acts and named.isdisjoint(before.columns or {}):
             return None
         return "columns " + ", ".join(sorted(sets)[:4]) if sets else ""
 

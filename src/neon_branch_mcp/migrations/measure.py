@@ -51,9 +51,15 @@ class Table:
     schema: str
     name: str
     parents: list[int] | None
+    views: list[str] | None
     holds_rows: bool
     columns: Columns | None
+    acts: bool
+    """It has triggers of somebody's, or rules: what is written to it may be something else than what was said."""
+    names: frozenset[str] = frozenset()
+    """Its own, and those of the tables it is a part of."""
     words: frozenset[str] = frozenset()
+    """All that a statement could say that means it: also the views on it."""
 
 
 async def count_table(
@@ -93,12 +99,14 @@ _DESTROYS = (
 )  # fmt: skip
 _DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
 _OPAQUE = ("do", "call", "execute")
+_TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERIT)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class PlainUpdate:
-    """An UPDATE as its text shows it: the words in it, the columns it sets, and whether it may only fill what was NULL."""
+    """An UPDATE as its text shows it: of what, the words in it, the columns it sets, and whether it may only fill what was NULL."""
 
+    target: str
     words: frozenset[str]
     sets: frozenset[str]
     fills: bool
@@ -113,6 +121,8 @@ class Scope:
     retyping: set[str] = field(default_factory=set)
     plain: list[PlainUpdate] = field(default_factory=list)
     anything: bool = False
+    as_said: bool = True
+    """No statement renames anything, nor makes a trigger or a rule: a column of a new name is a new column."""
 
     @property
     def empty(self) -> bool:
@@ -120,11 +130,14 @@ class Scope:
 
     def add(self, s: PlannedStatement, functions: frozenset[str]) -> None:
         """Take a statement in; `functions` are the names, in lower case, of functions that are not Postgres' own."""
+        self.as_said &= not is_opaque(s, words_of(s.text), functions) and _TURNS.search(s.text) is None
         if not may_lose(s, functions):
             return
         words = words_of(s.text)
         if s.kind == "update":
-            self.plain.append(PlainUpdate(words, set_columns(s), not words.isdisjoint(("null", "coalesce"))))
+            self.plain.append(
+                PlainUpdate(target_of(s), words, set_columns(s), not words.isdisjoint(("null", "coalesce")))
+            )
             return
         opaque = is_opaque(s, words, functions)
         if opaque or s.kind in ("merge", "insert", "with"):
@@ -143,10 +156,16 @@ class Scope:
         )
 
     def compares(self, table: "Table") -> bool:
-        """Whether its values must be compared to know what an UPDATE overwrote; one that only sets old columns overwrites them."""
+        """Whether its values must be compared to know what an UPDATE overwrote. One that only sets old columns overwrites them; one that
+        only sets columns of new names overwrites nothing, where no trigger, rule or renaming is about.
+        """
         old = {c[0] for c in (table.columns or {}).values()}
+        plain = self.as_said and not table.acts
         return not self.updating.isdisjoint(table.words) or any(
-            (u.fills or not u.sets <= old) and not u.words.isdisjoint(table.words) for u in self.plain
+            (u.fills or not u.sets <= old)
+            and not (plain and u.target in table.names and u.sets and u.sets.isdisjoint(old))
+            and not u.words.isdisjoint(table.words)
+            for u in self.plain
         )
 
 
@@ -195,6 +214,21 @@ def set_columns(s: PlannedStatement) -> frozenset[str]:
         elif token.text == "," and depth == 0 and state == "value":
             state = "name"
     return frozenset(found)
+
+
+def target_of(s: PlannedStatement) -> str:
+    """The name of what a plain UPDATE, DELETE or INSERT writes to, without its schema."""
+    name = ""
+    for token in s.tokens()[1:]:
+        if token.kind == "quoted" or (token.kind == "word" and (not name or name.endswith("."))):
+            if not name and token.word in ("ONLY", "INTO", "FROM"):
+                continue
+            name = token.name
+        elif token.text == "." and name:
+            name = "."
+        elif name:
+            break
+    return name
 
 
 @dataclass(frozen=True)
@@ -254,13 +288,18 @@ async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:
 
 
 def _with_children(tables: Sequence[Table]) -> list[Table]:
-    """Who names a table means its partitions and heirs too."""
+    """Who names a table, or a view on it, means its partitions and heirs too."""
     by_oid = {t.oid: t for t in tables}
 
-    def names(t: Table) -> set[str]:
-        return set(words_of(t.name)).union(*(names(by_oid[p]) for p in t.parents or () if p in by_oid))
+    def line(t: Table) -> list[Table]:
+        return [t, *(a for p in t.parents or () if p in by_oid for a in line(by_oid[p]))]
 
-    return [replace(t, words=frozenset(names(t))) for t in tables]
+    found = []
+    for t in tables:
+        of = line(t)
+        words = (words_of(name) for a in of for name in (a.name, *(a.views or ())))
+        found.append(replace(t, names=frozenset(a.name for a in of), words=frozenset[str]().union(*words)))
+    return found
 
 
 async def _sizes(conn: AsyncConnection[Any], tables: Sequence[Table]) -> list[tuple[int, Table]]:

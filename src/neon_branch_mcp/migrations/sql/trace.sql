@@ -27,6 +27,9 @@ SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(t)), '[]')::text FROM
         COALESCE(
             pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) > pg_catalog.pg_current_xact_id_if_assigned(), false
         ) AS doubt,
+        COALESCE(c.relhasrules OR (c.relhastriggers AND EXISTS (
+            SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+        )), false) AS acts,
         CASE WHEN 'AccessExclusiveLock' = ANY (h.modes) AND c.relkind IN ('r', 'p') THEN (
             SELECT COALESCE(pg_catalog.json_object_agg(
                 a.attnum, pg_catalog.json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
