@@ -99,7 +99,7 @@ _DESTROYS = (
 )  # fmt: skip
 _DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
 _OPAQUE = ("do", "call", "execute")
-_TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERIT)\b", re.IGNORECASE)
+_TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERITS?|ON\s+(DELETE|UPDATE))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -240,18 +240,32 @@ class Measured:
     tables: Mapping[int, Counted] = field(default_factory=dict)
     functions: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+    """Words of the names of all functions that are not Postgres' own."""
+    quiet: frozenset[str] = frozenset()
+    """Names of tables that are the only ones of their name, and that can be written to without anything else being written to."""
+    watched: bool = False
+    """There are event triggers: any change of the schema may run more than it says."""
+    as_said: bool = False
+    """The script makes nothing that would change that."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether values were counted that an UPDATE or a conversion must be judged by."""
+        return any(counted.digests or counted.distinct for counted in self.tables.values())
 
 
 async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
     functions = await _functions(conn, plan)
-    asked = await conn.execute(query("names"))
-    names = frozenset(word for (name,) in await asked.fetchall() for word in words_of(name)) | functions
+    known = await _named(conn, functions)
     scope = Scope()
     for statement in plan.statements:
         scope.add(statement, functions)
+    makes = any(s.kind in ("create function", "create procedure") for s in plan.statements)
+    known = replace(known, as_said=scope.as_said and not makes)
     if scope.empty:
-        return Measured(functions=functions, names=names)
+        return known
     # What is dropped under a new name is asked for under the old one.
     scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
@@ -266,7 +280,25 @@ async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         left -= 0 if named else size
         if (found := await _count(conn, table, scope, size)) is not None:
             counted[table.oid] = found
-    return Measured(counted, functions, names)
+    return replace(known, tables=counted)
+
+
+async def _named(conn: AsyncConnection[Any], functions: frozenset[str]) -> Measured:
+    """What is there, by its names alone."""
+    relations: dict[str, list[int | None]] = {}
+    called: set[str] = set()
+    watched = False
+    asked = await conn.execute(query("names"))
+    for name, kind, quiet in await asked.fetchall():
+        if kind == "p":
+            called |= words_of(name)
+        elif kind == "e":
+            watched = True
+        else:
+            relations.setdefault(name, []).append(quiet)
+    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
+    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
+    return Measured({}, functions, names, frozenset(called), alone, watched)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:
