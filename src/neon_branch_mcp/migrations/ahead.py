@@ -14,7 +14,9 @@ import psycopg
 from .measure import Measured, may_lose, target_of, words_of
 from .plan import PlannedStatement
 
-Question = Literal["plain", "unless_changed", "changing"]
+Question = Literal["plain", "unless_changed", "inserting", "changing"]
+GUARDED = frozenset({"unless_changed", "inserting"})
+"""These fail where what was not foreseen has happened."""
 Expected = Literal["nothing", "its table"]
 """What of before a statement changes or deletes rows in: of nothing, or of the quiet table that it names alone."""
 UNFORESEEN = "neon-branch-mcp: rows have changed that were not to"
@@ -63,6 +65,7 @@ def _adds(action: list[str]) -> bool:
 
 _TOLD = "COALESCE(pg_catalog.string_agg(pg_catalog.row_to_json(t)::text, E'\\n'), '')"
 _CHANGED = "COALESCE(pg_catalog.sum(t.updated + t.deleted), 0)::text"
+_COLUMNS = "'AccessExclusiveLock' = ANY (h.modes)"
 _KEPT = "'neon_branch_mcp.changed'"
 
 
@@ -71,12 +74,13 @@ class Questions:
     """The ways to ask what a statement did; each answers with a line of JSON for every relation of before that the transaction holds.
 
     `plain` can be asked at any time. The others stand among statements on their way, after `expecting`: `unless_changed` fails when rows
-    of before were changed or deleted since the question before it, `changing` takes it that they were. Neither has parameters: Postgres
-    plans them once.
+    of before were changed or deleted since the question before it, and so does `inserting`; `changing` takes it that they were. These two
+    are for statements that only write rows, and leave the columns out. None has parameters: Postgres plans them once.
     """
 
     plain: str
     unless_changed: str
+    inserting: str
     changing: str
 
     @classmethod
@@ -85,7 +89,13 @@ class Questions:
         # A text that is no truth value ends the subtransaction.
         kept = f"(CASE pg_catalog.current_setting({_KEPT}) WHEN {_CHANGED} THEN 'on' ELSE '{UNFORESEEN}' END)::pg_catalog.bool"
         noted = f"pg_catalog.set_config({_KEPT}, {_CHANGED}, true)"
-        return cls(*(text.replace("{answer}", asked) for asked in (_TOLD, f"{_TOLD}, {kept}", f"{_TOLD}, {noted}")))
+        rows_only = text.replace(_COLUMNS, "false")
+        return cls(
+            plain=text.replace("{answer}", _TOLD),
+            unless_changed=text.replace("{answer}", f"{_TOLD}, {kept}"),
+            inserting=rows_only.replace("{answer}", f"{_TOLD}, {kept}"),
+            changing=rows_only.replace("{answer}", f"{_TOLD}, {noted}"),
+        )
 
     @staticmethod
     def expecting(changed: int) -> str:
@@ -134,7 +144,11 @@ class Stretch:
         will = expected(statement, self.measured) if self.foresees else None
         if will == "its table":
             self.written |= words_of(target_of(statement))
-        question: Question = "plain" if will is None else "changing" if will == "its table" else "unless_changed"
+        question: Question = "plain"
+        if will == "its table":
+            question = "changing"
+        elif will == "nothing":
+            question = "inserting" if statement.kind == "insert" else "unless_changed"
         self.sent.append(Sent(statement, question))
         return will is not None
 

@@ -27,6 +27,16 @@ OTHER_BYTES = 256_000_000
 DIGEST_BYTES = 64_000_000
 """Values are compared before and after up to this size of a table."""
 
+# Nothing to see after these; and SET TRANSACTION must come before any query.
+QUIET = frozenset(
+    {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
+)
+# These reach only what they name.
+PLAIN = frozenset({
+    "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
+    "update", "delete", "grant", "revoke", "drop table", "drop index",
+})  # fmt: skip
+
 _WORD = re.compile(r"\w+")
 
 
@@ -249,19 +259,44 @@ class Measured:
     as_said: bool = False
     """The script makes nothing that would change that."""
 
+    def meets_old(self, statement: PlannedStatement) -> bool:
+        """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
+        the transaction covers it.
+        """
+        if statement.kind in QUIET:
+            return False
+        return statement.kind not in PLAIN or not self.names.isdisjoint(words_of(statement.text))
+
     @property
     def compares(self) -> bool:
         """Whether values were counted that an UPDATE or a conversion must be judged by."""
         return any(counted.digests or counted.distinct for counted in self.tables.values())
 
 
-async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
-    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
+async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
+    """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
-    known = await _named(conn, functions)
+    relations: dict[str, list[int | None]] = {}
+    called: set[str] = set()
+    watched = False
+    asked = await conn.execute(query("names"))
+    for name, kind, quiet in await asked.fetchall():
+        if kind == "p":
+            called |= words_of(name)
+        elif kind == "e":
+            watched = True
+        else:
+            relations.setdefault(name, []).append(quiet)
+    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
+    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
+    return Measured({}, functions, names, frozenset(called), alone, watched)
+
+
+async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Measured:
+    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
     scope = Scope()
     for statement in plan.statements:
-        scope.add(statement, functions)
+        scope.add(statement, known.functions)
     makes = any(s.kind in ("create function", "create procedure") for s in plan.statements)
     known = replace(known, as_said=scope.as_said and not makes)
     if scope.empty:
@@ -281,24 +316,6 @@ async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         if (found := await _count(conn, table, scope, size)) is not None:
             counted[table.oid] = found
     return replace(known, tables=counted)
-
-
-async def _named(conn: AsyncConnection[Any], functions: frozenset[str]) -> Measured:
-    """What is there, by its names alone."""
-    relations: dict[str, list[int | None]] = {}
-    called: set[str] = set()
-    watched = False
-    asked = await conn.execute(query("names"))
-    for name, kind, quiet in await asked.fetchall():
-        if kind == "p":
-            called |= words_of(name)
-        elif kind == "e":
-            watched = True
-        else:
-            relations.setdefault(name, []).append(quiet)
-    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
-    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
-    return Measured({}, functions, names, frozenset(called), alone, watched)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:

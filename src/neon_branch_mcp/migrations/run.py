@@ -279,7 +279,7 @@ class Run:
             await self.tracer.before(first)
 
     async def _statement(self, statement: PlannedStatement) -> None:
-        await self._ready(statement, measured=self.tracer.meets_old(statement))
+        await self._ready(statement, measured=self.tracer.measured.meets_old(statement))
         started = time.perf_counter()
         await self._send(statement, statement.text)
         with stopping_at(statement):

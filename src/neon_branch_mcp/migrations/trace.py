@@ -16,9 +16,9 @@ from psycopg.rows import class_row
 
 from ..postgres.in_flight import InFlight
 from .advice import BACKFILL_ROWS
-from .ahead import Question, Questions, Sent, Stretch
+from .ahead import GUARDED, Question, Questions, Sent, Stretch
 from .losses import Judge
-from .measure import Counted, Measured, may_lose, words_of
+from .measure import Counted, Measured, may_lose
 from .plan import PlannedStatement
 from .queries import query
 from .relations import Before, Change, Now, Seen, Step
@@ -31,15 +31,6 @@ STRENGTH = {
     "ExclusiveLock": (4, "writes"),
     "AccessExclusiveLock": (5, "reads and writes"),
 }
-# Nothing to see after these; and SET TRANSACTION must come before any query.
-QUIET = frozenset(
-    {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
-)
-# These reach only what they name.
-PLAIN = frozenset({
-    "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
-    "update", "delete", "grant", "revoke", "drop table", "drop index",
-})  # fmt: skip
 # Those of them that may be sent together; what returns rows, or changes how texts are sent, goes alone.
 _GOES_ALONG = frozenset({
     "create", "alter", "drop", "comment", "grant", "revoke", "insert", "update", "delete", "truncate", "merge", "do", "savepoint",
@@ -197,7 +188,7 @@ class Tracer:
         step = self.step(statement, started, deferred=deferred)
         if statement.kind == "rollback" and not deferred:
             await self.back_to(statement.tokens()[-1].name)
-        elif deferred or self.meets_old(statement):
+        elif deferred or self.measured.meets_old(statement):
             await self.take([(step, await self._asked())])
 
     def stretch(self, statements: Sequence[PlannedStatement]) -> list[Sent]:
@@ -206,7 +197,7 @@ class Tracer:
         uncounted = any(updated + deleted for _, _, updated, deleted in self._counters.values())
         stretch = Stretch(self.measured, foresees=self.prepare and not uncounted)
         for n, statement in enumerate(statements):
-            old = self.meets_old(statement)
+            old = self.measured.meets_old(statement)
             if n and not (self.goes_along(statement) and stretch.takes(statement, meets_old=old)):
                 break
             if not stretch.add(statement, meets_old=old) or not self.goes_along(statement):
@@ -226,7 +217,7 @@ class Tracer:
     def _ask(self, flight: InFlight, question: Question, sent: set[Question]) -> None:
         assert self._questions is not None  # a transaction has begun
         text = getattr(self._questions, question)
-        if question == "unless_changed":
+        if question in GUARDED:
             flight.add_unhurried(f"SAVEPOINT {SAVEPOINT}")
         if not self.prepare:
             flight.add(text)
@@ -236,7 +227,7 @@ class Tracer:
             flight.prepare(name, text)
             sent.add(question)
         flight.add_prepared(name)
-        if question == "unless_changed":
+        if question in GUARDED:
             flight.add_unhurried(f"RELEASE {SAVEPOINT}")
 
     async def begun(self, flight: InFlight, stretch: Sequence[Sent]) -> None:
@@ -246,28 +237,30 @@ class Tracer:
 
     async def answer(self, flight: InFlight, question: Question) -> str:
         """What a question that was sent with a statement was answered."""
-        if question == "unless_changed":
+        if question in GUARDED:
             await flight.next()
         if self.prepare and question not in self._prepared:
             await flight.next()
             self._prepared.add(question)
         value = (await flight.next()).get_value(0, 0)
-        if question == "unless_changed":
+        if question in GUARDED:
             await flight.next()
         return (value or b"").decode(self.migrating.info.encoding)
 
     async def surprised(self, step: Step) -> None:
         """A statement did what was not foreseen; nothing after it has run, and it is looked at by itself."""
-        await self.migrating.execute(f"ROLLBACK TO {SAVEPOINT}", prepare=False)
-        await self.migrating.execute(f"RELEASE {SAVEPOINT}", prepare=False)
+        await self.migrating.execute(f"ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}")
         await self.take([(step, await self._asked())])
 
     async def take(self, answers: Sequence[tuple[Step, str]]) -> None:
         """Take in what the questions after some statements were answered, in their order."""
         found = [(step, self._rows(answer)) for step, answer in answers]
         await self._look_up(row.oid for _, rows in found for row in rows)
+        await self._judge.look_ahead(c for _, rows in found for c in self._changes(rows))
         for step, rows in found:
             await self._take(step, rows)
+        self._judge.untouched.clear()
+        await self._leave_out_own_reading()
 
     async def _take(self, step: Step, rows: Sequence[Now]) -> None:
         statement = step.statement
@@ -285,7 +278,6 @@ class Tracer:
         self._open.losses += await self._judge.losses(step, changes)
         for change in changes:
             _remember(change)
-        await self._leave_out_own_reading()
 
     def save(self, name: str) -> None:
         """A savepoint was set."""
@@ -338,14 +330,6 @@ class Tracer:
             for oid, read in await rows.fetchall():
                 self._seen[oid].read = read
             self._judge.read.clear()
-
-    def meets_old(self, statement: PlannedStatement) -> bool:
-        """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
-        the transaction covers it.
-        """
-        if statement.kind in QUIET:
-            return False
-        return statement.kind not in PLAIN or not self.measured.names.isdisjoint(words_of(statement.text))
 
     async def _look_up(self, oids: Iterable[int]) -> None:
         asked = sorted({oid for oid in oids if oid not in self.new and oid not in self._before})
@@ -440,7 +424,7 @@ class Tracer:
 
 
 def _expects(stretch: Sequence[Sent]) -> bool:
-    return any(one.question == "unless_changed" for one in stretch)
+    return any(one.question in GUARDED for one in stretch)
 
 
 def _remember(change: Change) -> None:
