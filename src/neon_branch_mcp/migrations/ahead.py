@@ -87,7 +87,7 @@ class Questions:
     def of(cls, text: str) -> "Questions":
         """From the text, in which `{answer}` stands for what is asked for."""
         # A text that is no truth value ends the subtransaction.
-        kept = f"(CASE pg_catalog.current_setting({_KEPT}) WHEN {_CHANGED} THEN 'on' ELSE '{UNFORESEEN}' END)::pg_catalog.bool"
+        kept = f"(CASE pg_catalog.current_setting({_KEPT}, true) WHEN {_CHANGED} THEN 'on' ELSE '{UNFORESEEN}' END)::pg_catalog.bool"
         noted = f"pg_catalog.set_config({_KEPT}, {_CHANGED}, true)"
         rows_only = text.replace(_COLUMNS, "false")
         return cls(

@@ -45,6 +45,8 @@ class Judge:
 
     def _fold(self, step: Step, kind: LossKind, changes: Sequence[Change], tables: Sequence[Change]) -> list[DataLoss]:
         """One loss per table; partitions count for their partitioned table when the statement took hold of that as well."""
+        if not changes:
+            return []
         whole = {c.before.oid for c in tables if "AccessExclusiveLock" in c.now.modes}
         whole &= {c.before.oid for c in changes if c.dropped} if kind == "table dropped" else whole
         groups: dict[int, list[Change]] = {}
