@@ -27,6 +27,16 @@ OTHER_BYTES = 256_000_000
 DIGEST_BYTES = 64_000_000
 """Values are compared before and after up to this size of a table."""
 
+# Nothing to see after these; and SET TRANSACTION must come before any query.
+QUIET = frozenset(
+    {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
+)
+# These reach only what they name.
+PLAIN = frozenset({
+    "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
+    "update", "delete", "grant", "revoke", "drop table", "drop index",
+})  # fmt: skip
+
 _WORD = re.compile(r"\w+")
 
 
@@ -51,9 +61,15 @@ class Table:
     schema: str
     name: str
     parents: list[int] | None
+    views: list[str] | None
     holds_rows: bool
     columns: Columns | None
+    acts: bool
+    """It has triggers of somebody's, or rules: what is written to it may be something else than what was said."""
+    names: frozenset[str] = frozenset()
+    """Its own, and those of the tables it is a part of."""
     words: frozenset[str] = frozenset()
+    """All that a statement could say that means it: also the views on it."""
 
 
 async def count_table(
@@ -93,12 +109,14 @@ _DESTROYS = (
 )  # fmt: skip
 _DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
 _OPAQUE = ("do", "call", "execute")
+_TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERITS?|ON\s+(DELETE|UPDATE))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class PlainUpdate:
-    """An UPDATE as its text shows it: the words in it, the columns it sets, and whether it may only fill what was NULL."""
+    """An UPDATE as its text shows it: of what, the words in it, the columns it sets, and whether it may only fill what was NULL."""
 
+    target: str
     words: frozenset[str]
     sets: frozenset[str]
     fills: bool
@@ -113,6 +131,8 @@ class Scope:
     retyping: set[str] = field(default_factory=set)
     plain: list[PlainUpdate] = field(default_factory=list)
     anything: bool = False
+    as_said: bool = True
+    """No statement renames anything, nor makes a trigger or a rule: a column of a new name is a new column."""
 
     @property
     def empty(self) -> bool:
@@ -120,11 +140,14 @@ class Scope:
 
     def add(self, s: PlannedStatement, functions: frozenset[str]) -> None:
         """Take a statement in; `functions` are the names, in lower case, of functions that are not Postgres' own."""
+        self.as_said &= not is_opaque(s, words_of(s.text), functions) and _TURNS.search(s.text) is None
         if not may_lose(s, functions):
             return
         words = words_of(s.text)
         if s.kind == "update":
-            self.plain.append(PlainUpdate(words, set_columns(s), not words.isdisjoint(("null", "coalesce"))))
+            self.plain.append(
+                PlainUpdate(target_of(s), words, set_columns(s), not words.isdisjoint(("null", "coalesce")))
+            )
             return
         opaque = is_opaque(s, words, functions)
         if opaque or s.kind in ("merge", "insert", "with"):
@@ -143,10 +166,16 @@ class Scope:
         )
 
     def compares(self, table: "Table") -> bool:
-        """Whether its values must be compared to know what an UPDATE overwrote; one that only sets old columns overwrites them."""
+        """Whether its values must be compared to know what an UPDATE overwrote. One that only sets old columns overwrites them; one that
+        only sets columns of new names overwrites nothing, where no trigger, rule or renaming is about.
+        """
         old = {c[0] for c in (table.columns or {}).values()}
+        plain = self.as_said and not table.acts
         return not self.updating.isdisjoint(table.words) or any(
-            (u.fills or not u.sets <= old) and not u.words.isdisjoint(table.words) for u in self.plain
+            (u.fills or not u.sets <= old)
+            and not (plain and u.target in table.names and u.sets and u.sets.isdisjoint(old))
+            and not u.words.isdisjoint(table.words)
+            for u in self.plain
         )
 
 
@@ -197,6 +226,21 @@ def set_columns(s: PlannedStatement) -> frozenset[str]:
     return frozenset(found)
 
 
+def target_of(s: PlannedStatement) -> str:
+    """The name of what a plain UPDATE, DELETE or INSERT writes to, without its schema."""
+    name = ""
+    for token in s.tokens()[1:]:
+        if token.kind == "quoted" or (token.kind == "word" and (not name or name.endswith("."))):
+            if not name and token.word in ("ONLY", "INTO", "FROM"):
+                continue
+            name = token.name
+        elif token.text == "." and name:
+            name = "."
+        elif name:
+            break
+    return name
+
+
 @dataclass(frozen=True)
 class Measured:
     """What is known of the database before a script ran: `tables` by oid, the functions that could do anything, and the words of the names
@@ -206,18 +250,57 @@ class Measured:
     tables: Mapping[int, Counted] = field(default_factory=dict)
     functions: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+    """Words of the names of all functions that are not Postgres' own."""
+    quiet: frozenset[str] = frozenset()
+    """Names of tables that are the only ones of their name, and that can be written to without anything else being written to."""
+    watched: bool = False
+    """There are event triggers: any change of the schema may run more than it says."""
+    as_said: bool = False
+    """The script makes nothing that would change that."""
+
+    def meets_old(self, statement: PlannedStatement) -> bool:
+        """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
+        the transaction covers it.
+        """
+        if statement.kind in QUIET:
+            return False
+        return statement.kind not in PLAIN or not self.names.isdisjoint(words_of(statement.text))
+
+    @property
+    def compares(self) -> bool:
+        """Whether values were counted that an UPDATE or a conversion must be judged by."""
+        return any(counted.digests or counted.distinct for counted in self.tables.values())
 
 
-async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
-    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
+async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
+    """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
+    relations: dict[str, list[int | None]] = {}
+    called: set[str] = set()
+    watched = False
     asked = await conn.execute(query("names"))
-    names = frozenset(word for (name,) in await asked.fetchall() for word in words_of(name)) | functions
+    for name, kind, quiet in await asked.fetchall():
+        if kind == "p":
+            called |= words_of(name)
+        elif kind == "e":
+            watched = True
+        else:
+            relations.setdefault(name, []).append(quiet)
+    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
+    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
+    return Measured({}, functions, names, frozenset(called), alone, watched)
+
+
+async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Measured:
+    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
     scope = Scope()
     for statement in plan.statements:
-        scope.add(statement, functions)
+        scope.add(statement, known.functions)
+    makes = any(s.kind in ("create function", "create procedure") for s in plan.statements)
+    known = replace(known, as_said=scope.as_said and not makes)
     if scope.empty:
-        return Measured(functions=functions, names=names)
+        return known
     # What is dropped under a new name is asked for under the old one.
     scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
@@ -232,7 +315,7 @@ async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         left -= 0 if named else size
         if (found := await _count(conn, table, scope, size)) is not None:
             counted[table.oid] = found
-    return Measured(counted, functions, names)
+    return replace(known, tables=counted)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:
@@ -254,13 +337,18 @@ async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:
 
 
 def _with_children(tables: Sequence[Table]) -> list[Table]:
-    """Who names a table means its partitions and heirs too."""
+    """Who names a table, or a view on it, means its partitions and heirs too."""
     by_oid = {t.oid: t for t in tables}
 
-    def names(t: Table) -> set[str]:
-        return set(words_of(t.name)).union(*(names(by_oid[p]) for p in t.parents or () if p in by_oid))
+    def line(t: Table) -> list[Table]:
+        return [t, *(a for p in t.parents or () if p in by_oid for a in line(by_oid[p]))]
 
-    return [replace(t, words=frozenset(names(t))) for t in tables]
+    found = []
+    for t in tables:
+        of = line(t)
+        words = (words_of(name) for a in of for name in (a.name, *(a.views or ())))
+        found.append(replace(t, names=frozenset(a.name for a in of), words=frozenset[str]().union(*words)))
+    return found
 
 
 async def _sizes(conn: AsyncConnection[Any], tables: Sequence[Table]) -> list[tuple[int, Table]]:

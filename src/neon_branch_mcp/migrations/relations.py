@@ -8,7 +8,9 @@ from .plan import PlannedStatement
 
 @dataclass(frozen=True)
 class Before:
-    """A relation as it was before the transaction. `root` is the partitioned table that it belongs to, itself included."""
+    """A relation as it was before the transaction. `root` is the partitioned table that it belongs to, itself included; `parents` are
+    the names of all that it is a part of.
+    """
 
     oid: int
     schema: str
@@ -18,6 +20,7 @@ class Before:
     estimate: int | None
     root: int | None
     root_label: str | None
+    parents: list[str] | None
     table_oid: int | None
     columns: Columns | None
 
@@ -43,7 +46,8 @@ class Before:
 class Now:
     """A relation as the migrating transaction sees it after a statement; not `present` when it was dropped.
 
-    The counters run from the beginning of the transaction; `columns` is there only where the lock would let them change.
+    The counters run from the beginning of the transaction; `acts` says that it has triggers or rules; `columns` is there only where the
+    lock would let them change.
     """
 
     oid: int
@@ -57,6 +61,7 @@ class Now:
     updated: int
     deleted: int
     doubt: bool
+    acts: bool
     columns: Columns | None
 
 

@@ -1,4 +1,4 @@
--- One JSON text. Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
+-- A JSON text per line. Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
 -- looks like now, and what was read and changed there in this transaction. A relation that was dropped has a lock but no name.
 -- Relations beyond {newest} were made by this migration itself; nobody waits for their locks, and nothing in them can be lost. The number
 -- stands in the text, for without parameters Postgres plans the prepared question only once.
@@ -12,7 +12,7 @@ WITH held AS (
         AND relation <= {newest}
     GROUP BY relation
 )
-SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(t)), '[]')::text FROM (
+SELECT {answer} FROM (
     SELECT
         h.relation::int8 AS oid,
         h.modes,
@@ -27,6 +27,9 @@ SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(t)), '[]')::text FROM
         COALESCE(
             pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) > pg_catalog.pg_current_xact_id_if_assigned(), false
         ) AS doubt,
+        COALESCE(c.relhasrules OR (c.relhastriggers AND EXISTS (
+            SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+        )), false) AS acts,
         CASE WHEN 'AccessExclusiveLock' = ANY (h.modes) AND c.relkind IN ('r', 'p') THEN (
             SELECT COALESCE(pg_catalog.json_object_agg(
                 a.attnum, pg_catalog.json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
