@@ -1,4 +1,4 @@
--- Every table that holds rows of its own: plain tables, and partitioned ones as a whole. `key` is the primary key, else the narrowest
+-- Every table that holds rows of its own: plain tables, and partitioned ones as a whole; their partitions too, marked. `key` is the primary key, else the narrowest
 -- unique index over plain columns that can never be null; `estimate` is -1 where nothing is known.
 select
     c.oid::int8 as oid,
@@ -7,7 +7,8 @@ select
     c.relkind = 'p' as partitioned,
     size.bytes::int8 as bytes,
     size.estimate::int8 as estimate,
-    coalesce(k.key, '{}') as key
+    coalesce(k.key, '{}') as key,
+    c.relispartition as partition
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 cross join lateral (
@@ -36,7 +37,6 @@ left join lateral (
     join pg_catalog.pg_attribute a on a.attrelid = best.indrelid and a.attnum = part.number
 ) k on true
 where c.relkind in ('r', 'p')
-    and not c.relispartition
     and c.relpersistence <> 't'
     and n.nspname <> 'information_schema'
     and n.nspname !~ '^pg_'
