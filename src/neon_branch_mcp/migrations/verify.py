@@ -88,6 +88,7 @@ class _Verification:
         self._perhaps: dict[int, str] = {}
         self._new: tuple[str, ...] = ()
         self._late = ""
+        self._notes: list[str] = []
 
     async def run(self, checks: Sequence[Check]) -> None:
         ours, theirs = await both(read_catalogue(self._base), read_catalogue(self._branch))
@@ -154,10 +155,30 @@ class _Verification:
     async def _search(self, theirs: Catalogue) -> None:
         where = places(self._outcomes, theirs, self._ledger)
         self._new = (*_labels(where), *_grown(self._outcomes))
+        where = [p for p in where if await self._readable(p)]
         finder = Finder(self._base, self._branch, where, theirs.references, self._seed)
         for outcome in self._outcomes:
-            if not outcome.failure and where:
-                await self._search_for(outcome, finder, where)
+            if outcome.failure or not where:
+                continue
+            try:
+                async with self._base.savepoint(), self._branch.savepoint():
+                    await self._search_for(outcome, finder, where)
+            except TimedOut:
+                raise
+            except NeonBranchError as exc:
+                self._notes.append(f"What is gone from {outcome.tables.base.label} was not looked for: {exc.message}")
+
+    async def _readable(self, place: Place) -> bool:
+        """Whether anything can be looked for there; if not, a note says why. It may hold what is gone all the same."""
+        try:
+            async with self._branch.savepoint():
+                await self._branch.rows(f"SELECT FROM {place.table.from_sql} LIMIT 0")
+        except TimedOut:
+            raise
+        except NeonBranchError as exc:
+            self._notes.append(f"Nothing was looked for in {place.table.label}: {exc.message}")
+            return False
+        return True
 
     async def _search_for(self, outcome: TableOutcome, finder: Finder, where: Sequence[Place]) -> None:
         table = outcome.tables.base
@@ -174,7 +195,7 @@ class _Verification:
                     self._columns[table.oid, column.name] = place
 
     def report(self, seconds: float) -> VerifyReport:
-        notes = [self._late] if self._late else []
+        notes = [*([self._late] if self._late else []), *self._notes]
         if self._base_is == "parent now":
             notes.append(
                 "The base is the parent as it is now; what changed there since the branch was taken cannot always be told apart."

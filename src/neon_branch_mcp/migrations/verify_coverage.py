@@ -69,11 +69,12 @@ async def cover(
     parts: dict[Column, list[tuple[str, Sum]]] = defaultdict(list)
     totals: dict[Column, Sum] = {}
     for check in checks:
-        written = await literals(branch, check)
+        found = _reads(check, catalogue)
+        written = await literals(branch, check, frozenset(place for read in found for _, place in read.key))
         if written is None:
             coverage.silent[check.name] = "branch_sql reads no table of the branch."
             continue
-        if not (found := _reads(check, catalogue)):
+        if not found:
             coverage.silent[check.name] = _why_silent(check, catalogue)
         for read in found:
             for column, place in read.columns:

@@ -205,6 +205,8 @@ def _notes(outcome: TableOutcome) -> list[str]:
 
 
 def _suggestion(outcome: TableOutcome, findings: list[ColumnFinding], evidence: Evidence) -> SuggestedCheck | None:
+    if outcome.tables.base.read:
+        return None
     wanting = {f.column for f in findings if f.verdict != "preserved"}
     changed = [p.base for p in outcome.tables.pairs if (outcome.tables.base.oid, p.base.name) in evidence.columns]
     asked = [c for c in (*outcome.tables.gone, *changed) if c.name in wanting]

@@ -1,12 +1,12 @@
 """What a check's query on the branch says of its own accord: values that are written in its text are not held by the branch.
 
-A query that reads no table proves nothing, however well its rows fit; a column that is one literal for all rows proves nothing about that
-column. Both are Postgres' own word: the plan, in which constants are folded. A literal that differs from row to row (the year of each part
-of a UNION, a CASE that maps labels) follows from where a row stands and is let be.
+A query that reads no table proves nothing, however well its rows fit; a column that is one literal for all rows, or a CASE over nothing but
+the key, proves nothing about that column. All this is Postgres' own word: the plan, in which constants are folded. A literal that differs
+from row to row for another reason (the year of each part of a UNION, a CASE that maps labels) follows from what the branch has, and is let be.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from .canonical import TEXT
@@ -15,20 +15,34 @@ from .verify_checks import PreparedCheck, over
 from .verify_side import SideRun
 
 LITERAL = re.compile(r"\(*(?:[EB]?'(?:[^']|'')*'|-?\d[\d.e+-]*|true|false)(?:::[^']+)?\)*")
+# In a verbose plan every column has its table before it; so may have types, after ::, and functions, before (.
+COLUMN = re.compile(r"""(?<![:\w."])(?:\w+|"(?:[^"]|"")+")\.(?:\w+|"(?:[^"]|"")+")(?!\()""")
+STRING = re.compile(r"'(?:[^']|'')*'")
 
 
-async def literals(branch: SideRun, check: PreparedCheck) -> frozenset[int] | None:
-    """The places of the result that hold one literal for all rows; None where no table is read at all. Nothing is run but that count."""
+async def literals(branch: SideRun, check: PreparedCheck, keys: frozenset[int]) -> frozenset[int] | None:
+    """The places of the result whose values the query writes itself; None where no table is read at all. `keys` are those of keys.
+
+    Nothing is run but a count for each literal.
+    """
     names = ", ".join(f"t.c{i + 1}" for i in range(len(check.columns)))
     [plan] = await branch.one(f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT {names} FROM {check.branch_from}")
     top = plan[0]["Plan"]
     if not any(_reads(node) for node in _nodes(top)):
         return None
-    found = set()
-    for place, text in enumerate(top.get("Output", [])[: len(check.columns)]):
+    told = top.get("Output", [])[: len(check.columns)]
+    key = {told[place] for place in keys if place < len(told)}
+    found = {place for place, text in enumerate(told) if _maps(text, key)}
+    for place, text in enumerate(told):
         if LITERAL.fullmatch(text) and await _same_for_all(branch, check, place):
             found.add(place)
     return frozenset(found)
+
+
+def _maps(expression: str, key: Set[str]) -> bool:
+    """A CASE whose only columns are the key's."""
+    columns = set(COLUMN.findall(STRING.sub("''", expression)))
+    return expression.lstrip("(").startswith("CASE ") and "Plan" not in expression and bool(columns) and columns <= key
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
