@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from .conftest import MadeBranch, Scratch
-from .verify_shop import TwoSides, check, column, copy_database, drop_databases, table, verdicts
+from .verify_shop import TwoSides, check, column, on_both, table, two_empty, verdicts
 
 pytestmark = pytest.mark.anyio
 
@@ -17,16 +17,8 @@ FOREVER = "select count(*) from generate_series(1, 1000000000)"
 
 @pytest.fixture
 def empty(scratch: Scratch) -> Iterator[TwoSides]:
-    """Two databases without tables."""
-    admin = scratch.superuser_uri("postgres")
-    names = [copy_database(admin, "template1"), copy_database(admin, "template1")]
-    yield TwoSides(*(scratch.uri.replace("/shop?", f"/{name}?") for name in names))
-    drop_databases(admin, names)
-
-
-def on_both(sides: TwoSides, sql: str) -> None:
-    sides.on_base(sql)
-    sides.migrate(sql)
+    with two_empty(scratch) as sides:
+        yield sides
 
 
 async def test_a_lost_duplicate_in_a_table_without_a_key_is_found(empty: TwoSides) -> None:

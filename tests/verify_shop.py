@@ -1,8 +1,8 @@
 """The sample shop on two sides for tests of verification: a base, and a fresh copy for each migration."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from neon_branch_mcp.migrations.verify import verify
 from neon_branch_mcp.migrations.verify_checks import Check
 from neon_branch_mcp.migrations.verify_report import ColumnFinding, TableFinding, VerifyReport
 from neon_branch_mcp.migrations.verify_side import Side
+
+from .conftest import Scratch
 
 _numbers = itertools.count(1)
 
@@ -54,6 +56,20 @@ class TwoSides:
 
     async def verify(self, *checks: Check, **options: Any) -> VerifyReport:
         return await verify(side("main", self.base), side("feature", self.branch), checks=checks, **options)
+
+
+@contextmanager
+def two_empty(scratch: Scratch) -> Iterator[TwoSides]:
+    """Two databases without tables, dropped at the end."""
+    admin = scratch.superuser_uri("postgres")
+    names = [copy_database(admin, "template1"), copy_database(admin, "template1")]
+    yield TwoSides(*(scratch.uri.replace("/shop?", f"/{name}?") for name in names))
+    drop_databases(admin, names)
+
+
+def on_both(sides: TwoSides, sql: str) -> None:
+    sides.on_base(sql)
+    sides.migrate(sql)
 
 
 def table(report: VerifyReport, name: str) -> TableFinding:

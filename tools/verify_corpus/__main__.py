@@ -27,28 +27,30 @@ from neon_branch_mcp.local.places import destroy
 from ..benchmarks.servers import Peer, running
 
 CASE = re.compile(r"^-- == (\w+): (keeping|losing)\n(.*?)(?=^-- == |\Z)", re.MULTILINE | re.DOTALL)
-CHECK = re.compile(r"^-- check: (.*)\n-- against: (.*)\n", re.MULTILINE)
+CHECK = re.compile(r"^-- (check|weak): (.*)\n-- against: (.*)\n", re.MULTILINE)
 COPY = re.compile(r"^-- copy (\w+) from (\S+?)(?: null (\w+))?$", re.MULTILINE)
-WHICH = ("shop", "vega", "zabbix", "flights", "penguins")
+WHICH = ("shop", "ledger", "airports", "vega", "zabbix", "flights", "penguins")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A migration, its author's checks, and whether something is lost in it."""
+    """A migration, whether something is lost in it, its author's checks, and others that prove too little to call it preserved."""
 
     name: str
     losing: bool
     checks: tuple[dict[str, str], ...]
+    weak: tuple[dict[str, str], ...]
     sql: str
 
 
 def cases(text: str) -> Iterator[Case]:
     """The cases of a file, in its order."""
     for name, kind, body in CASE.findall(text):
-        checks = [
-            {"name": f"check {i}", "base_sql": a, "branch_sql": b} for i, (a, b) in enumerate(CHECK.findall(body))
+        given = [
+            (k, {"name": f"{k} {i}", "base_sql": a, "branch_sql": b}) for i, (k, a, b) in enumerate(CHECK.findall(body))
         ]
-        yield Case(name, kind == "losing", tuple(checks), body)
+        checks, weak = (tuple(c for k, c in given if k == wanted) for wanted in ("check", "weak"))
+        yield Case(name, kind == "losing", checks, weak, body)
 
 
 @contextmanager
@@ -99,33 +101,35 @@ def load(uri: str, text: str, data: Path) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What verify_migration said, and how long it took."""
+    """What verify_migration said with these checks, and how long it took."""
 
+    given: tuple[dict[str, str], ...]
     report: dict[str, Any]
     seconds: float
 
 
 def verified(peer: Peer, case: Case, database: str) -> Iterator[Answer]:
-    """The answers about a fresh child that apply_migration has changed, without checks and with them; the child is deleted."""
+    """The answers about a fresh child that apply_migration has changed: without checks, with them, with each weak one."""
     peer.call("create_branch", name=case.name)
     try:
         peer.call("apply_migration", name=case.name, branch=case.name, database=database, sql=case.sql)
-        for checks in [[], list(case.checks)] if case.checks else [[]]:
+        for checks in [(), *([case.checks] if case.checks else []), *((weak,) for weak in case.weak)]:
             begin = time.perf_counter()
-            result = peer.call("verify_migration", branch=case.name, database=database, checks=checks)
+            result = peer.call("verify_migration", branch=case.name, database=database, checks=list(checks))
             report = result.get("structuredContent") or json.loads(result["content"][0]["text"])
-            yield Answer(report, time.perf_counter() - begin)
+            yield Answer(checks, report, time.perf_counter() - begin)
     finally:
         peer.call("delete_branch", branch=case.name)
 
 
 def shown(case: Case, answer: Answer) -> bool:
-    """Print it; whether a loss was called preserved, or what survived lost."""
+    """Print it; whether a loss was called preserved, what survived lost, or what a weak check does not prove preserved."""
     report = answer.report
     verdict = report["verdict"]
-    bad = bool(verdict == ("preserved" if case.losing else "lost"))
-    mark = "WRONG" if bad else "ok" if verdict == ("lost" if case.losing else "preserved") else "open"
-    kind = f"{'losing' if case.losing else 'keeping'}{', checked' if report['checks'] else ''}"
+    weak = bool(answer.given) and answer.given[0] in case.weak
+    bad = bool(verdict == ("preserved" if case.losing or weak else "lost"))
+    mark = "WRONG" if bad else "ok" if weak or verdict == ("lost" if case.losing else "preserved") else "open"
+    kind = f"{'losing' if case.losing else 'keeping'}{', ' + answer.given[0]['name'] if answer.given else ''}"
     sys.stdout.write(f"{mark:5} {case.name}: {kind} → {verdict} ({report['base_is']}), {answer.seconds:.1f} s\n")
     for found in (f for f in report["tables"] if mark != "ok" and f["verdict"] != "preserved"):
         columns = [f"{c['column']}: {c['verdict']}, {c['reason']}" for c in found.get("columns", ())]
@@ -138,7 +142,9 @@ def main(arguments: Sequence[str]) -> int:
     """0 when no loss was called preserved and nothing that survived was called lost."""
     parser = argparse.ArgumentParser(prog="tools/verify-corpus")
     parser.add_argument("which", choices=WHICH)
-    parser.add_argument("data", type=Path, nargs="?", help="folder of the data set's files; the shop needs none")
+    parser.add_argument(
+        "data", type=Path, nargs="?", help="folder of the data set's files; the shop and the ledger need none"
+    )
     parser.add_argument("--only", nargs="+", help="names of cases")
     options = parser.parse_args(arguments)
     text = (Path(__file__).parent / f"{options.which}.sql").read_text(encoding="utf-8")
@@ -147,8 +153,8 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="verify-corpus-"))
     try:
         with default_branch(folder) as (peer, uri):
-            if options.data is not None:
-                load(make_conninfo(uri, dbname=database), text, options.data)
+            if options.which != "shop":
+                load(make_conninfo(uri, dbname=database), text, options.data or Path())
             for case in cases(text):
                 if not options.only or case.name in options.only:
                     try:

@@ -138,3 +138,114 @@ UPDATE orders SET note = coalesce(note, '');
 
 -- == a_tag_moved_in_a_document: losing
 UPDATE products SET attributes = jsonb_set(attributes, '{tags}', jsonb_build_array(attributes #> '{tags,1}', attributes #> '{tags,0}')) WHERE id = 8;
+
+-- == old_orders_packed_away_with_a_check: keeping
+-- check: select id, user_id, status, note, ordered_at from orders
+-- against: select id, user_id, status, note, ordered_at from orders union all select (packed).* from attic
+-- check: select order_id, line, product_id, quantity, unit_price from order_items
+-- against: select order_id, line, product_id, quantity, unit_price from order_items union all select i.* from attic, unnest(items) i
+-- weak: select status, count(*) from orders group by 1
+-- against: select status, count(*) from (select status from orders union all select (packed).status from attic) s group by 1
+-- weak: select o.id, o.user_id, o.status, o.note, o.ordered_at from orders o join users u on u.id = o.user_id where u.zip is null
+-- against: select o.id, o.user_id, o.status, o.note, o.ordered_at from (select id, user_id, status, note, ordered_at from orders union all select (packed).* from attic) o join users u on u.id = o.user_id where u.zip is null
+CREATE TYPE packed_order AS (id bigint, user_id bigint, status order_status, note text, ordered_at timestamptz);
+CREATE TYPE packed_item AS (order_id bigint, line int, product_id bigint, quantity int, unit_price numeric(10, 2));
+CREATE TABLE attic AS SELECT ROW(o.id, user_id, status, note, ordered_at)::packed_order AS packed,
+    (SELECT array_agg(ROW(i.order_id, line, product_id, quantity, unit_price)::packed_item) FROM order_items i WHERE i.order_id = o.id) AS items
+    FROM orders o WHERE ordered_at < '2025-03-01';
+DELETE FROM orders WHERE ordered_at < '2025-03-01';
+
+-- == split_and_merged_back: keeping
+CREATE TABLE addresses AS SELECT id AS user_id, street, city, state, zip FROM users WHERE street IS NOT NULL;
+ALTER TABLE users DROP street, DROP city, DROP state, DROP zip;
+ALTER TABLE users ADD street text, ADD city text, ADD state text, ADD zip text;
+ALTER TABLE users DISABLE TRIGGER users_touch;
+UPDATE users u SET street = a.street, city = a.city, state = a.state, zip = a.zip FROM addresses a WHERE a.user_id = u.id;
+DROP TABLE addresses;
+
+-- == addresses_as_facts_with_a_check: keeping
+-- check: select id, street, city, state, zip from users
+-- against: select u.id, max(value) filter (where what = 'street'), max(value) filter (where what = 'city'), max(value) filter (where what = 'state'), max(value) filter (where what = 'zip') from users u left join facts f on f.user_id = u.id group by 1
+-- weak: select value from users u, lateral (values (street), (city), (state), (zip)) v (value) where value is not null
+-- against: select value from facts
+CREATE TABLE facts AS SELECT id AS user_id, what, value FROM users, LATERAL (VALUES ('street', street), ('city', city), ('state', state), ('zip', zip)) f (what, value)
+    WHERE value IS NOT NULL;
+ALTER TABLE users DROP street, DROP city, DROP state, DROP zip;
+
+-- == copied_in_batches: keeping
+CREATE TABLE copied (LIKE orders INCLUDING ALL);
+DO $$ BEGIN
+    FOR i IN 0..14 LOOP INSERT INTO copied SELECT * FROM orders ORDER BY id LIMIT 1000 OFFSET i * 1000; END LOOP;
+END $$;
+DROP TABLE orders CASCADE;
+ALTER TABLE copied RENAME TO orders;
+
+-- == statuses_by_number_with_a_check: keeping
+-- check: select id, status::text as status from orders
+-- against: select o.id, s.name from orders o join statuses s on s.id = o.status_id
+DROP VIEW order_totals;
+CREATE TABLE statuses (id int PRIMARY KEY, name text NOT NULL UNIQUE);
+INSERT INTO statuses SELECT ordinality, label::text FROM unnest(enum_range(NULL::order_status)) WITH ORDINALITY u (label, ordinality);
+ALTER TABLE orders ADD status_id int REFERENCES statuses;
+UPDATE orders o SET status_id = s.id FROM statuses s WHERE s.name = o.status::text;
+ALTER TABLE orders DROP status;
+
+-- == users_moved_to_another_schema_by_copy: keeping
+CREATE SCHEMA crm;
+CREATE TABLE crm.users AS TABLE users;
+DROP TABLE users CASCADE;
+
+-- == batches_that_miss_their_border: losing
+CREATE TABLE copied (LIKE orders INCLUDING ALL);
+INSERT INTO copied SELECT * FROM orders WHERE id < 7500;
+INSERT INTO copied SELECT * FROM orders WHERE id > 7500;
+DROP TABLE orders CASCADE;
+ALTER TABLE copied RENAME TO orders;
+
+-- == batches_in_a_moving_window: losing
+CREATE TABLE archived (LIKE orders INCLUDING ALL);
+DO $$ BEGIN
+    FOR i IN 0..4 LOOP
+        INSERT INTO archived SELECT * FROM orders WHERE status = 'cancelled' ORDER BY id LIMIT 500 OFFSET i * 500;
+        DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE status = 'cancelled' ORDER BY id LIMIT 500);
+    END LOOP;
+END $$;
+
+-- == emails_of_two_users_exchanged: losing
+ALTER TABLE users DISABLE TRIGGER users_touch;
+UPDATE users SET email = 'x' WHERE id = 11;
+UPDATE users SET email = 'user11@example.net' WHERE id = 12;
+UPDATE users SET email = 'user12@example.com' WHERE id = 11;
+
+-- == uuids_given_to_the_wrong_products: losing
+-- check: select i.order_id, i.line, i.product_id, i.quantity, i.unit_price from order_items i
+-- against: select i.order_id, i.line, p.legacy_id, i.quantity, i.unit_price from order_items i join products p on p.id = i.product
+-- weak: select order_id, line, quantity, unit_price from order_items
+-- against: select order_id, line, quantity, unit_price from order_items
+-- weak: select i.product_id, count(*) from order_items i where i.product_id > 10 group by 1
+-- against: select p.legacy_id, count(*) from order_items i join products p on p.id = i.product where p.legacy_id > 10 group by 1
+ALTER TABLE order_items DROP CONSTRAINT order_items_product_id_fkey;
+ALTER TABLE products RENAME id TO legacy_id;
+ALTER TABLE products ADD id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE;
+ALTER TABLE order_items ADD product uuid;
+UPDATE order_items i SET product = p.id FROM products p WHERE p.legacy_id = CASE i.product_id WHEN 3 THEN 4 WHEN 4 THEN 3 ELSE i.product_id END;
+ALTER TABLE order_items DROP product_id;
+
+-- == facts_without_zips_of_the_nameless: losing
+-- check: select id, street, city, state, zip from users
+-- against: select u.id, max(value) filter (where what = 'street'), max(value) filter (where what = 'city'), max(value) filter (where what = 'state'), max(value) filter (where what = 'zip') from users u left join facts f on f.user_id = u.id group by 1
+-- weak: select id, street, city, state, zip from users where state is not null
+-- against: select u.id, max(value) filter (where what = 'street'), max(value) filter (where what = 'city'), max(value) filter (where what = 'state'), max(value) filter (where what = 'zip') from users u join facts f on f.user_id = u.id group by 1 having max(value) filter (where what = 'state') is not null
+CREATE TABLE facts AS SELECT id AS user_id, what, value FROM users, LATERAL (VALUES ('street', street), ('city', city), ('state', state), ('zip', zip)) f (what, value)
+    WHERE state IS NOT NULL AND value IS NOT NULL;
+ALTER TABLE users DROP street, DROP city, DROP state, DROP zip;
+
+-- == notes_glued_and_cut_again: losing
+CREATE TABLE glued AS SELECT user_id, string_agg(note, ';' ORDER BY id) AS notes FROM orders WHERE note IS NOT NULL GROUP BY 1;
+UPDATE orders o SET note = split_part(g.notes, ';', 1) FROM glued g WHERE g.user_id = o.user_id AND o.note IS NOT NULL;
+
+-- == a_user_and_all_of_hers: losing
+ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey;
+ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE;
+DELETE FROM users WHERE id = 4242;
+INSERT INTO users (id, email, name) VALUES (4242, 'user4242@example.org', 'again');

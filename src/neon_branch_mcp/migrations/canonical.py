@@ -15,9 +15,12 @@ The same type on both sides, compared without any loss:
 | enums | the same label; on two physical copies also a label that was renamed, where neither name stands for another one |
 | arrays, ranges, composites, bit strings and all others | the same text, as Postgres writes it: bounds, dimensions and nulls inside too |
 
+A domain is compared as the type below it.
+
 A type that the migration changed: `Canonical.note` says how the values were compared, `conclusive` whether a difference means a loss.
 A width or typmod alone (int → bigint, varchar(50) → text, numeric(10,2) → numeric(12,4), real → double precision) is compared by value,
-so widening preserves and rounding or cutting is found. json → jsonb is compared as jsonb. Any other pair is compared by its text:
+so widening preserves and rounding or cutting is found, in arrays too. json → jsonb is compared as jsonb; a document in which a key stands
+twice is lost, for jsonb keeps the last. Any other pair is compared by its text:
 equal texts prove that nothing was lost (`'007'` as text is not 7), different ones prove nothing, so such a column is unproven.
 """
 
@@ -30,19 +33,39 @@ INTEGERS = frozenset({"int2", "int4", "int8"})
 FLOATS = frozenset({"float4", "float8"})
 TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char"})
 DATES = frozenset({"date", "timestamp"})
+NUMBERS = frozenset({"int2", "int4", "int8", "numeric"})
+BY_MODIFIER = frozenset({"numeric", "_numeric", "_bpchar"})
+"""Types whose text says how wide they were declared."""
 
 # One hash input: SQL over the value {c} with the seed {s}, a bigint that is null only where the value is (but ROW hashes null to 0).
 # What Postgres' own hashes leave out is put back: hashint8 folds 64 bits to 32, hash_numeric knows no sign and no scale, hashfloat8 no -0.
+# hash_numeric XORs the power of 10,000 onto the hash of the digits: unmixed, two columns that both grow ten-thousandfold cancel out.
 INT8 = "pg_catalog.hashint8extended({c}, pg_catalog.hashint8extended({c} >> 32, {s}))"
 TEXT = 'pg_catalog.hashtextextended({c}::pg_catalog.text COLLATE "C", {s})'
-NUMERIC = "CASE WHEN {c} < 0 THEN pg_catalog.hash_numeric_extended({c}, {s}) ELSE pg_catalog.hash_numeric_extended({c}, {s} + 1) END"
+MIXED = "pg_catalog.hashint4extended(1, pg_catalog.hash_numeric_extended({c}, {s}))"
+NUMERIC = f"CASE WHEN {{c}} < 0 THEN {MIXED} ELSE {MIXED.replace('{s}', '{s} + 1')} END"
 # scale() is null for NaN and the infinities: these go by their text.
 SCALED = (
-    "coalesce(CASE WHEN {c} < 0 THEN pg_catalog.hash_numeric_extended({c}, {s} - 1 - pg_catalog.scale({c}))"
-    f" ELSE pg_catalog.hash_numeric_extended({{c}}, {{s}} + pg_catalog.scale({{c}})) END, {TEXT})"
+    f"coalesce(CASE WHEN {{c}} < 0 THEN {MIXED.replace('{s}', '{s} - 1 - pg_catalog.scale({c})')}"
+    f" ELSE {MIXED.replace('{s}', '{s} + pg_catalog.scale({c})')} END, {TEXT})"
 )
 VALUE = f"CASE WHEN {{c}} IN ('NaN', 'Infinity', '-Infinity') THEN {TEXT} ELSE {NUMERIC} END"
 FLOAT = f"CASE WHEN {{c}} = 0 THEN {TEXT} ELSE pg_catalog.hashfloat8extended({{c}}, {{s}}) END"
+# How many keys a JSON text has, at all depths: each string gives way to the colon behind it, and only colons are counted.
+STRING = r"""E'"(?:[^"\\\\]|\\\\.)*"(\\s*:)?'"""
+KEYS = (
+    f"pg_catalog.length(pg_catalog.regexp_replace(pg_catalog.regexp_replace({{c}}::pg_catalog.text, {STRING}, E'\\\\1', 'g'),"
+    " '[^:]', '', 'g'))"
+)
+# Of keys that stand twice in an object jsonb keeps the last: such a document is not what it becomes.
+AS_JSONB = "{c}::pg_catalog.jsonb"
+DOCUMENT = f"CASE WHEN {KEYS} = {KEYS.replace('{c}', AS_JSONB)} THEN {TEXT.replace('{c}', AS_JSONB)} ELSE {TEXT} END"
+# The elements of an array of numbers without their scale.
+ELEMENTS = (
+    "CASE WHEN {c} IS NOT NULL THEN pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.array_dims({c}), '=',"
+    " (SELECT pg_catalog.string_agg(coalesce(pg_catalog.trim_scale(e.v::pg_catalog.numeric)::pg_catalog.text, '?'), ',' ORDER BY e.n)"
+    ' FROM pg_catalog.unnest({c}) WITH ORDINALITY e (v, n))) COLLATE "C", {s}) END'
+)
 SENT = "pg_catalog.hash_record_extended(ROW(pg_catalog.{send}({c})), {s})"
 
 SAME: Mapping[str, str] = {
@@ -76,7 +99,7 @@ def exact(kind: ColumnType) -> str:
     """The hash input of a type against itself."""
     if kind.builtin == "numeric":
         # A declared scale is every value's scale.
-        return NUMERIC if "(" in kind.declared else SCALED
+        return NUMERIC if "(" in (kind.below or kind.declared) else SCALED
     return SAME.get(kind.builtin, TEXT)
 
 
@@ -88,14 +111,18 @@ def canonical(base: ColumnType, branch: ColumnType) -> Canonical:
     if same_kind and base.fields != branch.fields:
         told = f"fields of {base.declared} changed from ({base.fields}) to ({branch.fields}); compared as text"
         return Canonical(TEXT, TEXT, told, conclusive=False)
-    if same_kind and (base.declared == branch.declared or base.builtin != "numeric"):
+    same_modifier = (base.below or base.declared) == (branch.below or branch.declared)
+    if same_kind and (same_modifier or base.builtin not in BY_MODIFIER):
         note = "" if base.declared == branch.declared else changed
         return Canonical(exact(base), exact(branch), note)
     if found := _by_value(base.builtin, branch.builtin):
         return Canonical(*found, note=f"{changed}; compared by value")
     if {base.builtin, branch.builtin} == {"json", "jsonb"}:
-        form = _of(TEXT, "jsonb")
-        return Canonical(form, form, note=f"{changed}; compared as jsonb, which keeps no white space or key order")
+        forms = {"json": DOCUMENT, "jsonb": TEXT}
+        # The branch's own repeated keys are nothing that the base has lost.
+        theirs = _of(TEXT, "jsonb")
+        note = f"{changed}; compared as jsonb, which keeps no white space or key order"
+        return Canonical(forms[base.builtin], theirs, note)
     if {base.builtin, branch.builtin} == {"timestamp", "timestamptz"}:
         plain = SAME["timestamp"]
         forms = {"timestamp": plain, "timestamptz": plain.replace("{c}", "({c} AT TIME ZONE 'UTC')")}
@@ -132,13 +159,20 @@ def _by_value(base: str, branch: str) -> tuple[str, str] | None:
         (INTEGERS, _of(INT8, "int8")),
         (FLOATS, _of(FLOAT, "float8")),
         (DATES, _of(SAME["timestamp"], "timestamp")),
-        (INTEGERS | {"numeric"}, _of(VALUE, "numeric")),
+        (NUMBERS, _of(VALUE, "numeric")),
+        (_arrays(TEXTS - {"name", "char"}), _of(TEXT, "text[]")),
+        (_arrays(FLOATS), _of(TEXT, "float8[]")),
+        (_arrays(NUMBERS), ELEMENTS),
     ):
         if both <= family:
             return form, form
-    if both <= INTEGERS | FLOATS | {"numeric"}:
+    if both <= NUMBERS | FLOATS:
         return _as_decimal(base), _as_decimal(branch)
     return None
+
+
+def _arrays(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(f"_{name}" for name in names)
 
 
 def _as_decimal(name: str) -> str:

@@ -13,7 +13,7 @@ now"), differences of rows and values may be the parent's own, made since, and n
 lost. What is equal is preserved all the same, and a column or table that is gone is judged as ever.
 
 Compared are plain and partitioned tables (a partitioned one as a whole, partitions may come and go); generated columns are derived and are
-left out. Views, sequences, large objects, foreign and temporary tables are not looked at.
+left out. Large objects are compared as a table of them. Views, sequences, foreign and temporary tables are not looked at.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from .verify_catalogue import Catalogue, read_catalogue
 from .verify_checks import Check, PreparedCheck, key_places, named, prepare, run
 from .verify_coverage import Coverage, cover
 from .verify_judge import Evidence, judge
+from .verify_perhaps import may_be_in
 from .verify_report import CheckFinding, TableFinding, VerifyReport, worst
 from .verify_search import ColumnFound, Finder, Place, places
 from .verify_side import BaseIs, Side, SideRun, both, opened
@@ -84,8 +85,10 @@ class _Verification:
         self._outcomes: list[TableOutcome] = []
         self._columns: dict[tuple[int, str], ColumnFound] = {}
         self._rows: dict[int, str] = {}
+        self._perhaps: dict[int, str] = {}
         self._new: tuple[str, ...] = ()
         self._late = ""
+        self._notes: list[str] = []
 
     async def run(self, checks: Sequence[Check]) -> None:
         ours, theirs = await both(read_catalogue(self._base), read_catalogue(self._branch))
@@ -109,7 +112,7 @@ class _Verification:
             ]
             self._outcomes += [TableOutcome(p, failure="not reached in time") for p in waiting]
             self._new = self._new or ("not all tables were looked at",)
-        evidence = Evidence(self._coverage, self._base_is, self._new, self._columns, self._rows)
+        evidence = Evidence(self._coverage, self._base_is, self._new, self._columns, self._rows, self._perhaps)
         self._tables = sorted((judge(o, evidence) for o in self._outcomes), key=lambda f: f.table)
 
     async def _run_checks(self, checks: Sequence[PreparedCheck], catalogue: Catalogue) -> None:
@@ -120,7 +123,7 @@ class _Verification:
             self._checks.append(finding)
             if finding.verdict == "preserved":
                 passed.append(check)
-        self._coverage = await cover(self._base, catalogue, passed, self._seed)
+        self._coverage = await cover(self._base, self._branch, catalogue, passed, self._seed)
         self._checks = [_with_coverage(f, self._coverage, catalogue) for f in self._checks]
 
     async def _check(self, check: PreparedCheck, catalogue: Catalogue) -> CheckFinding:
@@ -152,23 +155,47 @@ class _Verification:
     async def _search(self, theirs: Catalogue) -> None:
         where = places(self._outcomes, theirs, self._ledger)
         self._new = (*_labels(where), *_grown(self._outcomes))
+        where = [p for p in where if await self._readable(p)]
         finder = Finder(self._base, self._branch, where, theirs.references, self._seed)
         for outcome in self._outcomes:
-            table = outcome.tables.base
             if outcome.failure or not where:
                 continue
-            removed = outcome.difference.removed if outcome.difference else outcome.rows_base
-            if removed and (found := await finder.rows(outcome)):
-                self._rows[table.oid] = ", ".join(t.label for t in found)
-                continue
-            for column in outcome.tables.gone:
-                if outcome.non_null.get(column.name) and not self._coverage.proven.get((table.oid, column.name)):
-                    await self._progress(f"looking for {table.label}.{column.name}")
-                    if (place := await finder.column(outcome, column)) is not None:
-                        self._columns[table.oid, column.name] = place
+            try:
+                async with self._base.savepoint(), self._branch.savepoint():
+                    await self._search_for(outcome, finder, where)
+            except TimedOut:
+                raise
+            except NeonBranchError as exc:
+                self._notes.append(f"What is gone from {outcome.tables.base.label} was not looked for: {exc.message}")
+
+    async def _readable(self, place: Place) -> bool:
+        """Whether anything can be looked for there; if not, a note says why. It may hold what is gone all the same."""
+        try:
+            async with self._branch.savepoint():
+                await self._branch.rows(f"SELECT FROM {place.table.from_sql} LIMIT 0")
+        except TimedOut:
+            raise
+        except NeonBranchError as exc:
+            self._notes.append(f"Nothing was looked for in {place.table.label}: {exc.message}")
+            return False
+        return True
+
+    async def _search_for(self, outcome: TableOutcome, finder: Finder, where: Sequence[Place]) -> None:
+        table = outcome.tables.base
+        removed = outcome.difference.removed if outcome.difference else outcome.rows_base
+        if removed and (found := await finder.rows(outcome)):
+            self._rows[table.oid] = ", ".join(t.label for t in found)
+            return
+        if removed and outcome.difference:
+            self._perhaps[table.oid] = await may_be_in(self._branch, finder, outcome, where)
+        for column in outcome.missing():
+            if not self._coverage.proven.get((table.oid, column.name)):
+                await self._progress(f"looking for {table.label}.{column.name}")
+                if (place := await finder.column(outcome, column)) is not None:
+                    self._columns[table.oid, column.name] = place
 
     def report(self, seconds: float) -> VerifyReport:
-        notes = [self._late] if self._late else []
+        notes = [*([self._late] if self._late else []), *self._notes]
         if self._base_is == "parent now":
             notes.append(
                 "The base is the parent as it is now; what changed there since the branch was taken cannot always be told apart."
@@ -198,8 +225,7 @@ def _with_coverage(finding: CheckFinding, coverage: Coverage, catalogue: Catalog
     covers: list[str] = []
     partly: list[str] = []
     for (oid, column), (n, of) in coverage.reads.get(finding.name, {}).items():
-        table = catalogue.numbered(oid)
-        label = f"{table.label if table else oid}.{column}"
+        label = catalogue.label(oid, column)
         if finding.name in coverage.proven.get((oid, column), "").split(" + "):
             covers.append(label)
         else:
@@ -207,4 +233,6 @@ def _with_coverage(finding: CheckFinding, coverage: Coverage, catalogue: Catalog
     reason = finding.reason
     if finding.verdict == "preserved" and not covers and not partly:
         reason = f"{reason}, which proves no column of the base: {coverage.silent.get(finding.name, '')}"
+    if written := [catalogue.label(*at) for at in coverage.literal.get(finding.name, ())]:
+        reason = f"{reason}; {', '.join(written)} not proven: branch_sql writes the value itself, it is not read from the branch"
     return replace(finding, reason=reason, covers=tuple(covers), partly=tuple(partly))

@@ -10,6 +10,9 @@ from .verify_side import SideRun
 
 def quoted(name: str) -> str:
     """`name` as an SQL identifier, always in quotes."""
+    if "{" in name:  # hash inputs are filled in by {c} and {s}
+        plain = name.replace("\\", "\\\\").replace("{", "\\007B").replace('"', '""')
+        return f'U&"{plain}"'
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -23,6 +26,8 @@ class ColumnType:
     oid: int
     fields: str = ""
     """Of a composite type: its fields."""
+    below: str = ""
+    """Of a domain: the type below it, with its modifier."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class DataTable:
     """A plain table (without its inheritance children) or a partitioned one with all its partitions.
 
     `key` names the columns of its primary key, else of a unique index that admits no null; it is empty where there is neither.
+    `partition`: a part of another table, compared with it; `read` is what stands for the table where it is none.
     """
 
     oid: int
@@ -51,15 +57,19 @@ class DataTable:
     estimate: int
     key: tuple[str, ...]
     columns: tuple[TableColumn, ...]
+    partition: bool = False
+    read: str = ""
 
     @property
     def label(self) -> str:
         """The name a reader knows it by: without the schema when that is `public`."""
-        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+        return self.name if self.read or self.schema == "public" else f"{self.schema}.{self.name}"
 
     @property
     def from_sql(self) -> str:
         """What stands after FROM; the alias is t."""
+        if self.read:
+            return f"{self.read} AS t"
         only = "" if self.partitioned else "ONLY "
         return f"{only}{quoted(self.schema)}.{quoted(self.name)} AS t"
 
@@ -101,6 +111,11 @@ class Catalogue:
         """The table with that oid, or None."""
         return next((t for t in self.tables if t.oid == oid), None)
 
+    def label(self, oid: int, column: str) -> str:
+        """`table.column`, as a reader knows it."""
+        table = self.numbered(oid)
+        return f"{table.label if table else oid}.{column}"
+
 
 def sql_file(name: str) -> str:
     """The text of migrations/sql/`name`.sql."""
@@ -116,18 +131,37 @@ from pg_catalog.pg_control_system() c, pg_catalog.pg_database d where d.datname 
 LABELS = "select enumtypid::int8, oid::int8, enumlabel::text from pg_catalog.pg_enum"
 
 
+# Not a table, but data of the base; read with the rights of the role, object by object.
+LARGE_OBJECTS = DataTable(
+    2613,
+    "pg_catalog",
+    "large objects",
+    False,
+    0,
+    -1,
+    ("number",),
+    (
+        TableColumn(1, "number", ColumnType("bigint", "int8", "b", 20)),
+        TableColumn(2, "content", ColumnType("bytea", "bytea", "b", 17)),
+    ),
+    read="(SELECT oid::int8 AS number, pg_catalog.lo_get(oid) AS content FROM pg_catalog.pg_largeobject_metadata)",
+)
+
+
 async def read_catalogue(side: SideRun) -> Catalogue:
     """The catalogue of `side`, in its transaction."""
     columns: dict[int, list[TableColumn]] = defaultdict(list)
-    for relation, number, name, declared, builtin, kind, oid, generated, sequence, fields in await side.rows(
+    for relation, number, name, declared, builtin, kind, oid, generated, sequence, fields, below in await side.rows(
         sql_file("verify_columns")
     ):
-        kind_of = ColumnType(declared, builtin, kind, oid, fields)
+        kind_of = ColumnType(declared, builtin, kind, oid, fields, below)
         columns[relation].append(TableColumn(number, name, kind_of, generated, sequence))
     tables = [
-        DataTable(oid, schema, name, partitioned, size, estimate, tuple(key), tuple(columns[oid]))
-        for oid, schema, name, partitioned, size, estimate, key in await side.rows(sql_file("verify_tables"))
+        DataTable(oid, schema, name, partitioned, size, estimate, tuple(key), tuple(columns[oid]), partition)
+        for oid, schema, name, partitioned, size, estimate, key, partition in await side.rows(sql_file("verify_tables"))
     ]
+    if (await side.one("SELECT count(*) FROM pg_catalog.pg_largeobject_metadata"))[0]:
+        tables.append(LARGE_OBJECTS)
     references = [Reference(*row) for row in await side.rows(sql_file("verify_references"))]
     labels: dict[int, dict[int, str]] = defaultdict(dict)
     for enum, label, text in await side.rows(LABELS):

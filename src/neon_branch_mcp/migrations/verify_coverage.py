@@ -8,6 +8,7 @@ text but counted: the (key, value) pairs in its result are compared, as fingerpr
 - a condition or a join that leaves out rows with a value shows as `partly`; one that leaves out nulls does no harm;
 - rows that a join doubles do not make up for rows that it loses: pairs are counted once;
 - a computed column (`trim(street)`) proves nothing, unless its values turn out to be those of the column of the same name;
+- a value that the branch's query writes itself proves nothing, for the branch need not hold it (see verify_literals);
 - without the table's key in the result it is not proven whose value it is, so nothing is covered. A table without a key is covered only
   by a check that reads all its columns.
 
@@ -19,10 +20,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .canonical import canonical, exact
+from .canonical import TEXTS, canonical, exact
 from .fingerprint import row_hash
-from .verify_catalogue import Catalogue, DataTable, TableColumn, quoted
+from .verify_catalogue import Catalogue, ColumnType, DataTable, TableColumn, quoted
 from .verify_checks import PreparedCheck, comparable, over
+from .verify_literals import literals
 from .verify_side import SideRun
 from .verify_tables import filled
 
@@ -38,6 +40,8 @@ class Coverage:
     proven: dict[Column, str] = field(default_factory=dict)
     reads: dict[str, dict[Column, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
     silent: dict[str, str] = field(default_factory=dict)
+    literal: dict[str, list[Column]] = field(default_factory=lambda: defaultdict(list))
+    """Columns that a check does not prove, since its query on the branch writes the value itself."""
 
     def whole_table(self, table: DataTable) -> str:
         """The checks that prove all stored columns of the table, its key for every row included; empty if one is missing."""
@@ -57,17 +61,27 @@ class _Read:
 Sum = tuple[int, int]
 
 
-async def cover(base: SideRun, catalogue: Catalogue, checks: Sequence[PreparedCheck], seed: int) -> Coverage:
+async def cover(
+    base: SideRun, branch: SideRun, catalogue: Catalogue, checks: Sequence[PreparedCheck], seed: int
+) -> Coverage:
     """The coverage of these passed checks."""
     coverage = Coverage()
     parts: dict[Column, list[tuple[str, Sum]]] = defaultdict(list)
     totals: dict[Column, Sum] = {}
     for check in checks:
-        if not (found := _reads(check, catalogue)):
+        found = _reads(check, catalogue)
+        written = await literals(branch, check, frozenset(place for read in found for _, place in read.key))
+        if written is None:
+            coverage.silent[check.name] = "branch_sql reads no table of the branch."
+            continue
+        if not found:
             coverage.silent[check.name] = _why_silent(check, catalogue)
         for read in found:
             for column, place in read.columns:
                 at = (read.table.oid, column.name)
+                if place in written and column.name not in read.table.key:
+                    coverage.literal[check.name].append(at)
+                    continue
                 ours = await _sum(base, read, column, place, check, seed)
                 totals[at] = await _table_sum(base, read, column, check, place, seed)
                 if ours[0] > totals[at][0]:
@@ -105,7 +119,7 @@ def _read(check: PreparedCheck, table: DataTable) -> _Read | None:
     for i, output in enumerate(check.columns):
         for column in table.stored:
             origin = (output.table, output.number) == (table.oid, column.number)
-            named = output.table == 0 and output.name == column.name and comparable(column.type, output.type)
+            named = output.table == 0 and output.name == column.name and _tells(column.type, output.type)
             if origin or (named and column.name not in places):
                 places[column.name] = i
     key = table.key or tuple(c.name for c in table.stored)
@@ -117,6 +131,11 @@ def _read(check: PreparedCheck, table: DataTable) -> _Read | None:
         tuple((columns[k], places[k]) for k in key if k in columns),
         tuple((columns[name], place) for name, place in places.items()),
     )
+
+
+def _tells(column: ColumnType, output: ColumnType) -> bool:
+    """A computed value of that type can be the column's own: of the same type, or its text, which no two different values share."""
+    return comparable(column, output) or output.builtin in TEXTS
 
 
 async def _sum(

@@ -12,7 +12,9 @@
 | gone, and nothing on the branch is new: there is no place where it could be | lost |
 | rows missing, where the key's type, or without a key a column's, changed so that no difference proves anything | unproven |
 | times changed to later ones in a table with a trigger before each UPDATE (updated_at) | unproven |
-| values changed, rows removed | lost, or unproven where the base is the parent now and it may have changed there |
+| rows missing, and a new table has their keys, or packs rows in another shape | unproven |
+| values changed, and the old ones are in a new column | unproven, with a check to pass |
+| values changed, rows missing | lost, or unproven where the base is the parent now and it may have changed there |
 """
 
 from collections.abc import Mapping
@@ -37,6 +39,8 @@ class Evidence:
     somewhere_new: tuple[str, ...]
     columns: Mapping[tuple[int, str], ColumnFound] = field(default_factory=dict)
     rows: Mapping[int, str] = field(default_factory=dict)
+    perhaps: Mapping[int, str] = field(default_factory=dict)
+    """Of tables with missing rows: a new table that may hold them in another shape."""
 
 
 def judge(outcome: TableOutcome, evidence: Evidence) -> TableFinding:
@@ -103,6 +107,8 @@ def _rows(outcome: TableOutcome, evidence: Evidence) -> tuple[Verdict, str]:
         if not p.how.conclusive and (not table.key or p.base.name in table.key)
     ]:
         return "unproven", f"{count} cannot be told from new ones: the type of {', '.join(untold)} changed"
+    if where := evidence.perhaps.get(table.oid):
+        return "unproven", f"{count} are missing; they may be in {where}, in another shape"
     extra = " or changed (there is no key to tell)" if not table.key else ""
     return "lost", f"{count} are missing{extra}"
 
@@ -199,6 +205,9 @@ def _notes(outcome: TableOutcome) -> list[str]:
 
 
 def _suggestion(outcome: TableOutcome, findings: list[ColumnFinding], evidence: Evidence) -> SuggestedCheck | None:
+    if outcome.tables.base.read:
+        return None
     wanting = {f.column for f in findings if f.verdict != "preserved"}
-    gone = [c for c in outcome.tables.gone if c.name in wanting]
-    return suggest(outcome, gone, evidence.columns, evidence.somewhere_new)
+    changed = [p.base for p in outcome.tables.pairs if (outcome.tables.base.oid, p.base.name) in evidence.columns]
+    asked = [c for c in (*outcome.tables.gone, *changed) if c.name in wanting]
+    return suggest(outcome, asked, evidence.columns, evidence.somewhere_new)

@@ -14,7 +14,8 @@ from .verify_catalogue import Catalogue, DataTable, Reference, TableColumn, quot
 from .verify_side import SideRun
 from .verify_tables import TableOutcome, filled
 
-MOST_PLACES = 8
+MOST_PLACES = 12
+"""New tables of one shape of which every choice is tried; of more, only all together."""
 Sum = tuple[int, int]
 
 
@@ -45,7 +46,7 @@ def places(outcomes: Sequence[TableOutcome], branch: Catalogue, ours: str) -> li
     known = {o.tables.branch.oid: o for o in outcomes if o.tables.branch is not None}
     found = []
     for table in branch.tables:
-        if table.schema == ours:
+        if table.schema == ours or table.partition:
             continue
         outcome = known.get(table.oid)
         if outcome is None:
@@ -73,7 +74,7 @@ class Finder:
         self._counts: dict[int, dict[str, int]] = {}
 
     async def column(self, outcome: TableOutcome, column: TableColumn) -> ColumnFound | None:
-        """The place that holds all values of a column that is gone, best under its own name and with its key."""
+        """The place that holds all old values of a column that is gone or changed, best under its own name and with its key."""
         best: ColumnFound | None = None
         for place in self._places:
             for other in sorted(place.columns, key=lambda c: c.name != column.name):
@@ -90,10 +91,11 @@ class Finder:
     async def _same_values(
         self, outcome: TableOutcome, column: TableColumn, place: Place, other: TableColumn, how: Canonical
     ) -> bool:
-        if (await self._non_null(place))[other.name] != outcome.non_null.get(column.name):
+        counted = outcome.non_null.get(column.name)
+        if counted is not None and (await self._non_null(place))[other.name] != counted:
             return False
-        ours = await self._sum("base", outcome.tables.base, [filled(how.base, column.name)], column.name)
-        return ours == await self._sum("branch", place.table, [filled(how.branch, other.name)], other.name)
+        ours = await self.total("base", outcome.tables.base, [filled(how.base, column.name)], column.name)
+        return ours == await self.total("branch", place.table, [filled(how.branch, other.name)], other.name)
 
     async def _keyed_by(
         self, outcome: TableOutcome, column: TableColumn, place: Place, other: TableColumn, how: Canonical
@@ -110,7 +112,7 @@ class Finder:
             ]
             theirs = [filled(w.branch, c.name) for w, c in zip(ways, candidate, strict=True)]
             theirs.append(filled(how.branch, other.name))
-            if await self._sum("base", base, ours, column.name) == await self._sum(
+            if await self.total("base", base, ours, column.name) == await self.total(
                 "branch", place.table, theirs, other.name
             ):
                 return tuple(c.name for c in candidate)
@@ -141,7 +143,7 @@ class Finder:
     async def rows(self, outcome: TableOutcome) -> tuple[DataTable, ...]:
         """New tables that together hold exactly the rows that are missing, whole and under the same column names; () if there are none."""
         base, now = outcome.tables.base, outcome.tables.branch
-        candidates = [p.table for p in self._places if p.new and _same_shape(base, p.table)][:MOST_PLACES]
+        candidates = [p.table for p in self._places if p.new and _same_shape(base, p.table)]
         if not candidates or (now is not None and not _same_shape(base, now)):
             return ()
         missing = await self._whole("base", base, base)
@@ -149,16 +151,18 @@ class Finder:
             left = await self._whole("branch", base, now)
             missing = (missing[0] - left[0], missing[1] - left[1])
         sums = {t.oid: await self._whole("branch", base, t) for t in candidates}
-        for size in range(1, len(candidates) + 1):
+        few = len(candidates) <= MOST_PLACES
+        for size in range(1, len(candidates) + 1) if few else (len(candidates),):
             for some in combinations(candidates, size):
                 if (sum(sums[t.oid][0] for t in some), sum(sums[t.oid][1] for t in some)) == missing:
                     return some
         return ()
 
     async def _whole(self, role: str, shape: DataTable, table: DataTable) -> Sum:
-        return await self._sum(role, table, [filled(exact(c.type), c.name) for c in shape.stored], "")
+        return await self.total(role, table, [filled(exact(c.type), c.name) for c in shape.stored], "")
 
-    async def _sum(self, role: str, table: DataTable, values: Sequence[str], not_null: str) -> Sum:
+    async def total(self, role: str, table: DataTable, values: Sequence[str], not_null: str) -> Sum:
+        """How many rows a table has whose `not_null` is not null (all rows when empty), and the sum of the hashes of these values."""
         at = (role, table.oid, tuple(values), not_null)
         if at not in self._sums:
             condition = f" WHERE t.{quoted(not_null)} IS DISTINCT FROM NULL" if not_null else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -11,7 +11,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg import errors as pg
 
-from ..errors import NeonBranchError, SqlError, TimedOut
+from ..errors import Conflict, NeonBranchError, SqlError, TimedOut
 from ..postgres.errors import translate
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ SETTINGS = {
     "bytea_output": "hex",
     "lc_monetary": "C",
     "row_security": "off",  # an honest error instead of the rows that a policy leaves
+    "lock_timeout": "3s",  # a locked table is unproven; it does not keep the others from being looked at
     "jit": "off",  # compiling takes longer than hashing a table of any usual size
 }
 BATCH = 2_000
@@ -56,12 +57,13 @@ class SideRun:
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of one SELECT. Parallel plans are possible: no cursor is declared.
 
-        Raises TimedOut at the deadline, after the query was stopped in the server; else what Postgres says, translated.
+        Raises TimedOut at the deadline, after the query was stopped in the server; Conflict where another session holds a lock; else what
+        Postgres says, translated.
         """
-        async with (
-            self._limits(),
-            self._conn.cursor(binary=True) as cur,
-        ):  # binary: the extended protocol, one statement only
+        return await self.limited(self._rows(query))
+
+    async def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        async with self._conn.cursor(binary=True) as cur:  # binary: the extended protocol, one statement only
             await cur.execute(query.encode())
             return await cur.fetchall()
 
@@ -85,8 +87,11 @@ class SideRun:
 
     async def describe(self, query: str) -> Sequence["Field"]:
         """The columns of a SELECT, which is planned but not run. The server's grammar has then taken the text as one query."""
+        return await self.limited(self._describe(query))
+
+    async def _describe(self, query: str) -> Sequence["Field"]:
         self._cursors += 1
-        async with self._limits(), self._conn.cursor(f"verify_{self._cursors}", binary=True) as cur:
+        async with self._conn.cursor(f"verify_{self._cursors}", binary=True) as cur:
             await cur.execute(query.encode())
             result = cur.pgresult
             assert result is not None
@@ -107,17 +112,38 @@ class SideRun:
         async with self._conn.transaction():
             yield
 
-    @asynccontextmanager
-    async def _limits(self) -> AsyncIterator[None]:
+    async def limited(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work on the connection until the deadline. Raises what `rows` does."""
         try:
             async with asyncio.timeout_at(self._deadline):
-                yield
+                return await self._stopped_by_us(work)
         except TimeoutError as exc:
             raise TimedOut(f"The time given for verification ended while {self.role} {self.name!r} was read.") from exc
         except pg.QueryCanceled as exc:
             raise TimedOut(f"Reading {self.role} {self.name!r} was stopped: {exc.diag.message_primary}.") from exc
+        except pg.LockNotAvailable as exc:
+            # No time-out of the whole: only what needs this table cannot be had.
+            told = f"another session holds a lock on it ({exc.diag.message_primary})"
+            raise Conflict(f"on {self.role} {self.name!r}: {told}") from exc
         except psycopg.Error as exc:
             raise self._placed(translate(exc)) from exc
+
+    async def _stopped_by_us(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work; when cancelled, ask the server to stop it and wait for its end.
+
+        psycopg would do so too, but it closes the connection when the statement fails by itself at that moment, as it does where both
+        sides refuse the same table: the snapshot, and all tables after this one, would be gone.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                await self._conn.cancel_safe(timeout=5)
+                await asyncio.wait([task], timeout=5)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
 
     def _placed(self, exc: NeonBranchError) -> NeonBranchError:
         message = f"on {self.role} {self.name!r}: {exc.message}"
@@ -136,17 +162,18 @@ class RowStream:
 
     async def start(self) -> None:
         """Runs the query."""
-        async with self._side._limits():
-            await self._cursor.execute(self._query.encode())
-            self._batch = await self._cursor.fetchmany(BATCH)
+        self._batch = await self._side.limited(self._first())
+
+    async def _first(self) -> list[tuple[Any, ...]]:
+        await self._cursor.execute(self._query.encode())
+        return await self._cursor.fetchmany(BATCH)
 
     async def next(self) -> tuple[Any, ...] | None:
         """The next row, None after the last."""
         if self._at == len(self._batch):
             if len(self._batch) < BATCH:
                 return None
-            async with self._side._limits():
-                self._batch, self._at = await self._cursor.fetchmany(BATCH), 0
+            self._batch, self._at = await self._side.limited(self._cursor.fetchmany(BATCH)), 0
             if not self._batch:
                 return None
         self._at += 1
@@ -154,8 +181,7 @@ class RowStream:
 
     async def close(self) -> None:
         """Frees the cursor; needed before another statement only to save memory there."""
-        async with self._side._limits():
-            await self._cursor.close()
+        await self._side.limited(self._cursor.close())
 
 
 @dataclass(frozen=True)

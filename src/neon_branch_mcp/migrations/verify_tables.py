@@ -56,15 +56,22 @@ class TableOutcome:
     touched: dict[str, str] = field(default_factory=dict)
     failure: str = ""
 
+    def missing(self) -> list[TableColumn]:
+        """Columns whose values are to be looked for: gone ones that held any, and those whose values certainly changed."""
+        counts = self.difference.columns if self.difference else {}
+        changed = [p.base for p in self.tables.pairs if counts.get(p.base.name) and p.how.conclusive]
+        return [*(c for c in self.tables.gone if self.non_null.get(c.name)), *changed]
+
 
 def pair_tables(base: Catalogue, branch: Catalogue, *, shared: bool) -> list[TablePair]:
     """Each table of the base with its counterpart: by name, else, where both sides are physical copies (`shared`), by oid.
 
     A name that exists on both sides wins: two columns that swapped names are compared by name, and differ. Only a new column of a type that
-    cannot hold the old values does not: then the renamed column is the old one.
+    cannot hold the old values does not: then the renamed column is the old one. A table that has become a partition is compared with it.
     """
     renamed = _renamed_labels(base, branch) if shared else {}
-    return [_pair(table, _counterpart(table, base, branch, shared), shared, renamed) for table in base.tables]
+    whole = [t for t in base.tables if not t.partition]
+    return [_pair(table, _counterpart(table, base, branch, shared), shared, renamed) for table in whole]
 
 
 def _renamed_labels(base: Catalogue, branch: Catalogue) -> dict[int, dict[str, str]]:
