@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from neon_branch_mcp.cli.check_clients import client_findings
+from neon_branch_mcp.cli.check_clients import client_findings, refusal_to_start
 
 
 def findings(folder: Path, **entry: Any) -> list[tuple[str, str]]:
@@ -27,6 +27,10 @@ def findings(folder: Path, **entry: Any) -> list[tuple[str, str]]:
             "The API key file nowhere cannot be read",
         ),
         ({"type": "http", "url": "http://127.0.0.1:9/mcp"}, "does not answer"),
+        (
+            {"type": "http", "url": "http://127.0.0.1:9/mcp", "headers": {"Authorization": "Bearer ${NEON_API_KEY}"}},
+            "NEON_API_KEY is not set here",
+        ),
     ],
 )
 def test_an_entry_that_would_not_start_is_told_with_its_reason(
@@ -44,3 +48,38 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (found,) = client_findings(tmp_path, tmp_path / "home")
     assert found.state == "bad"
     assert "cannot be read" in found.said
+
+
+def test_a_token_that_the_client_asks_its_user_for_is_not_called_wrong(tmp_path: Path) -> None:
+    (tmp_path / ".vscode").mkdir()
+    entry = {
+        "type": "http",
+        "url": "http://127.0.0.1:9/mcp",
+        "headers": {"Authorization": "Bearer ${input:neon-api-key}"},
+    }
+    (tmp_path / ".vscode" / "mcp.json").write_text(json.dumps({"servers": {"neon": entry}}))
+    (found,) = client_findings(tmp_path, tmp_path / "home")
+    assert (found.state, "asks for the token" in found.said) == ("ok", True)
+
+
+UV = """\
+error: No solution found when resolving tool dependencies:
+  cause: Because neon-branch-mcp was not found in the package registry, we can conclude
+    that your requirements are unsatisfiable.
+
+hint: something else
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (UV, "No solution found when resolving tool dependencies: cause: Because neon-branch-mcp was not found in the"),
+        ("Traceback (most recent call last):\n  File x\nValueError: too much\n", "ValueError: too much"),
+        ("╭─ Error ─╮\n│ No such option │\n╰─────────╯\n", "No such option"),
+    ],
+)
+def test_the_reason_is_what_the_program_said_last_or_called_its_error(said: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "said").write_text(said, encoding="utf-8")
+    told = refusal_to_start(["sh", "-c", "cat said >&2"], os.environ, tmp_path)
+    assert told is not None and reason in told and "hint" not in told

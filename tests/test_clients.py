@@ -1,6 +1,9 @@
 """What `init` writes into the clients' files: merged, never lost, and in the form that each client reads."""
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,8 +11,11 @@ from typing import Any
 import pytest
 
 from neon_branch_mcp.cli.clients import CLIENTS, Reach
-from neon_branch_mcp.cli.launch import launch_command
+from neon_branch_mcp.cli.init import server_url
+from neon_branch_mcp.cli.launch import launch_command, source
 from neon_branch_mcp.errors import ConfigError
+
+from .stdio_client import clean_env
 
 STDIO = Reach(command="neon-branch-mcp", args=("serve",), approvals={"run_sql": "approve", "delete_branch": "prompt"})
 HTTP = Reach(url="http://127.0.0.1:8765/mcp", approvals=STDIO.approvals)
@@ -170,3 +176,111 @@ def test_what_stood_under_the_name_is_replaced_and_nothing_of_the_old_way_stays(
     entry = merged(client, text)
     assert entry["command"] == "neon-branch-mcp"
     assert not {"url", "headers"} & set(entry)
+
+
+WHEEL = "file:///tmp/neon_branch_mcp-0.1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("noted", "named"),
+    [
+        (None, None),
+        ({"url": WHEEL, "archive_info": {}}, WHEEL),
+        ({"url": "file:///home/ann/clone", "dir_info": {}}, "file:///home/ann/clone"),
+        ({"url": "file:///home/ann/clone", "dir_info": {"editable": True}}, None),
+        ({"url": "https://a.example/x", "vcs_info": {"vcs": "git", "commit_id": "c0"}}, "git+https://a.example/x"),
+        (
+            {"url": "https://a.example/x", "vcs_info": {"vcs": "git", "requested_revision": "v1", "commit_id": "c0"}},
+            "git+https://a.example/x@v1",
+        ),
+        (
+            {"url": "https://a.example/x", "vcs_info": {"vcs": "git"}, "subdirectory": "py"},
+            "git+https://a.example/x#subdirectory=py",
+        ),
+    ],
+)
+def test_what_did_not_come_from_an_index_is_named_by_its_url(noted: dict[str, Any] | None, named: str | None) -> None:
+    assert source(json.dumps(noted) if noted else None) == named
+
+
+def test_from_uvx_of_a_file_a_client_starts_that_file_and_not_what_an_index_may_hold_under_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.prefix", "/home/ann/.cache/uv/archive-v0/x1")
+    monkeypatch.setattr(
+        "neon_branch_mcp.cli.launch._direct_url", lambda: json.dumps({"url": WHEEL, "archive_info": {}})
+    )
+    asked = ["uvx", "--from", f"neon-branch-mcp[local] @ {WHEEL}", "neon-branch-mcp"]
+    assert launch_command(local=True) == asked
+
+
+def test_a_table_that_follows_ours_is_set_apart_by_an_empty_line() -> None:
+    text = CLIENTS["codex"].merge(
+        '[mcp_servers.neon]\nurl = "x"\n\n[mcp_servers.other]\ncommand = "y"\n', "neon", STDIO
+    )
+    assert '"prompt"\n\n[mcp_servers.other]\n' in text
+    assert not CLIENTS["codex"].merge("", "neon", STDIO).endswith("\n\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "project", "url"),
+    [
+        ("http://127.0.0.1:8765", None, "http://127.0.0.1:8765/mcp"),
+        ("https://neon.example.com/", None, "https://neon.example.com/mcp"),
+        ("https://example.com/neon/mcp", None, "https://example.com/neon/mcp"),
+        ("http://[::1]:8765/mcp?readonly=true", "p-1", "http://[::1]:8765/mcp?readonly=true&projectId=p-1"),
+    ],
+)
+def test_a_running_servers_url_gets_its_path_and_the_project_to_keep_to(
+    given: str, project: str | None, url: str
+) -> None:
+    assert server_url(given, project, []) == url
+
+
+@pytest.mark.parametrize(
+    "given", ["neon.example.com", "127.0.0.1:8765", "ftp://a/mcp", "http://", "http://a:99999/mcp", ""]
+)
+def test_what_is_no_url_is_not_written(given: str) -> None:
+    with pytest.raises(ConfigError, match="is not a URL"):
+        server_url(given, None, [])
+
+
+def init(folder: Path, *args: str) -> "subprocess.CompletedProcess[str]":
+    """`neon-branch-mcp init` there, by a user without a key whose home is the folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "neon_branch_mcp", "init", *args],
+        cwd=folder,
+        env=clean_env(HOME=str(folder), PATH=os.defpath),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_settings_of_a_server_that_a_client_starts_do_not_go_with_one_that_runs(tmp_path: Path) -> None:
+    done = init(tmp_path, "codex", "--http", "http://127.0.0.1:8765/mcp", "--data-dir", "x")
+    assert done.returncode == 2 and "--data-dir is for a server that the client starts" in done.stderr
+    assert not (tmp_path / ".codex").exists()
+
+
+def test_a_file_that_was_made_read_only_is_left_alone_and_the_entry_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".mcp.json"
+    file.write_text("{}")
+    file.chmod(0o444)
+    done = init(tmp_path, "claude-code", "--local")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "cannot be written: it is read-only. Add this by hand:" in done.stderr and '"--local"' in done.stderr
+    assert [f.name for f in tmp_path.iterdir() if f.is_file()] == [".mcp.json"] and file.read_text() == "{}"
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_the_entry_to_add_by_hand(tmp_path: Path) -> None:
+    (tmp_path / ".cursor").write_text("a file where a folder should be")
+    done = init(tmp_path, "cursor")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "cannot be written" in done.stderr and '"mcpServers"' in done.stderr
+
+
+def test_what_to_do_next_fits_where_the_entry_was_written_and_whether_it_has_a_key(tmp_path: Path) -> None:
+    assert "trusts" in init(tmp_path, "codex").stdout
+    assert "trusts" not in init(tmp_path, "codex", "--user").stdout
+    assert "asks for the key" in init(tmp_path, "vscode").stdout
+    assert "key" not in init(tmp_path, "vscode", "--local").stdout

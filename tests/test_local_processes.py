@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.errors import ConfigError
 from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.changes import NewBranch
-from neon_branch_mcp.local.cluster import Cluster
+from neon_branch_mcp.local.cluster import Cluster, major_of
 from neon_branch_mcp.local.places import destroy
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.problems import Problem
@@ -272,6 +273,22 @@ def test_a_postgres_of_a_wrong_version_is_named(tmp_path: Path) -> None:
         (tmp_path / name).chmod(0o755)
     with pytest.raises(ConfigError, match=r"is version 9\.6"):
         find_binaries(tmp_path)
+
+
+def test_of_several_installations_the_one_is_taken_that_can_run_the_clusters_there_are(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, said in (("postgres", "postgres (PostgreSQL) 14.99"), ("initdb", ""), ("pg_config", str(tmp_path))):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    first = find_binaries(None)
+    assert find_binaries(None, major=14).version == "14.99"
+    assert find_binaries(None, major=first.major) == find_binaries(None, major=13) == first
+    with opened(folder) as plane:
+        places, binaries = plane.plane.service.core.places, plane.plane.service.core.binaries
+    assert major_of(places) == binaries.major
+    assert major_of(replace(places, root=tmp_path)) is None
 
 
 @pytest.mark.skipif(

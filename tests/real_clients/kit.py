@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -66,13 +66,13 @@ def ours(*args: str, cwd: Path, **env: str) -> str:
 
 
 @contextmanager
-def http_server(plane: LocalPlane) -> Iterator[str]:
-    """`serve --http` over the plane; its URL."""
+def serving(*args: str, **env: str) -> Iterator[str]:
+    """`serve --http` on a port of its own; its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ["serve", "--http", f"127.0.0.1:{port}", "--local", "--data-dir", str(plane.data_dir)]
-    with subprocess.Popen([sys.executable, "-m", "neon_branch_mcp", *command], env=clean_env()) as server:
+    command = [sys.executable, "-m", "neon_branch_mcp", "serve", "--http", f"127.0.0.1:{port}", *args]
+    with subprocess.Popen(command, env=clean_env(**env)) as server:
         try:
             for _ in range(300):
                 try:
@@ -85,8 +85,40 @@ def http_server(plane: LocalPlane) -> Iterator[str]:
             server.terminate()
 
 
-def codex_home(project: Path, model: ScriptedModel, model_name: str, *, trusted: bool = True) -> dict[str, str]:
-    """The environment of a Codex that asks the scripted model, and trusts the project or not."""
+def http_server(plane: LocalPlane) -> AbstractContextManager[str]:
+    """A server over the plane, for whoever asks; its URL."""
+    return serving("--local", "--data-dir", str(plane.data_dir))
+
+
+@contextmanager
+def team_server(plane: LocalPlane) -> Iterator[tuple[str, str]]:
+    """A server that works with each caller's own Neon key, on the plane as Neon's API over TCP: its URL, and a key."""
+    up = [
+        sys.executable,
+        "-m",
+        "neon_branch_mcp",
+        "local",
+        "up",
+        "--port",
+        "0",
+        "--json",
+        "--data-dir",
+        str(plane.data_dir),
+    ]
+    with subprocess.Popen(up, stdout=subprocess.PIPE, env=clean_env()) as process:
+        assert process.stdout is not None
+        try:
+            told = json.loads(process.stdout.readline())
+            with serving("--auth", "neon-api-key", NEON_API_HOST=told["api_host"]) as url:
+                yield url, told["api_key"]
+        finally:
+            process.terminate()
+
+
+def codex_home(
+    project: Path, model: ScriptedModel, model_name: str, *, trusted: bool = True, key: str = "napi_local"
+) -> dict[str, str]:
+    """The environment of a Codex that asks the scripted model, trusts the project or not, and has this Neon key."""
     home = project.parent / "codex-home"
     home.mkdir()
     trust = f'[projects."{project}"]\ntrust_level = "trusted"\n' if trusted else ""
@@ -96,4 +128,4 @@ def codex_home(project: Path, model: ScriptedModel, model_name: str, *, trusted:
         f'[model_providers.scripted]\nname = "scripted"\nbase_url = "{model.url}/v1"\nwire_api = "responses"\n'
         f'env_key = "SCRIPTED_KEY"\nrequest_max_retries = 0\nstream_max_retries = 0\n{trust}'
     )
-    return {**os.environ, "CODEX_HOME": str(home), "SCRIPTED_KEY": "x", "NEON_API_KEY": "napi_local"}
+    return {**os.environ, "CODEX_HOME": str(home), "SCRIPTED_KEY": "x", "NEON_API_KEY": key}

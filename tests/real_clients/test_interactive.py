@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.tools.catalogue import TOOLS
 
-from .kit import DELETE, UNASKED, codex_home, http_server, journey, program
+from .kit import DELETE, UNASKED, codex_home, journey, program, team_server
 from .model import Step, scripted_model
 
 pytestmark = pytest.mark.clients
@@ -31,6 +31,27 @@ url = "{url}"
 bearer_token_env_var = "NEON_API_KEY"
 """
 """The guide's entry for mcp.neon.tech, with another URL."""
+
+COMMAND = """\
+[mcp_servers.neon]
+command = "{command}"
+args = [{args}]
+env_vars = ["NEON_API_KEY"]
+"""
+"""The same for a server that Codex starts."""
+
+
+@contextmanager
+def by_url(plane: LocalPlane) -> Iterator[tuple[str, str]]:
+    """The guide's configuration, and the key to have in NEON_API_KEY."""
+    with team_server(plane) as (url, key):
+        yield GUIDE.format(url=url), key
+
+
+@contextmanager
+def by_command(plane: LocalPlane) -> Iterator[tuple[str, str]]:
+    args = ("-m", "neon_branch_mcp", "serve", "--local", "--data-dir", str(plane.data_dir))
+    yield COMMAND.format(command=sys.executable, args=", ".join(f'"{a}"' for a in args)), ""
 
 
 class AppServer:
@@ -107,14 +128,18 @@ def app_server(project: Path, env: Mapping[str, str]) -> Iterator[AppServer]:
             process.terminate()
 
 
+@pytest.mark.parametrize("guide", [by_url, by_command])
 def test_with_the_guides_configuration_a_session_does_the_journey_and_asks_before_what_is_destructive(
-    plane: LocalPlane, folder: Path, forget: Callable[[str], str]
+    guide: Callable[[LocalPlane], AbstractContextManager[tuple[str, str]]],
+    plane: LocalPlane,
+    folder: Path,
+    forget: Callable[[str], str],
 ) -> None:
-    script = journey(forget("interactive"))
-    with http_server(plane) as url, scripted_model(script) as model:
+    script = journey(forget(f"interactive-{guide.__name__}"))
+    with guide(plane) as (config, key), scripted_model(script) as model:
         (folder / ".codex").mkdir()
-        (folder / ".codex" / "config.toml").write_text(GUIDE.format(url=url))
-        with app_server(folder, codex_home(folder, model, "scripted-unknown")) as codex:
+        (folder / ".codex" / "config.toml").write_text(config)
+        with app_server(folder, codex_home(folder, model, "scripted-unknown", key=key)) as codex:
             thread = codex.thread(folder)
             assert codex.tools(thread) == {s.name for s in TOOLS}
             codex.turn(thread)

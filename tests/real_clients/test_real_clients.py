@@ -1,8 +1,9 @@
 """The journey by the real Codex CLI, the real Claude Code and the real MCP Inspector, with the configuration that `init` writes.
 
 A scripted model drives them; no account and no network is needed. `./tools/test --clients` runs them with the programs on the PATH:
-`npm install @openai/codex @anthropic-ai/claude-code @modelcontextprotocol/inspector node@24` in some folder, then put its
-node_modules/.bin in front of the PATH. Tried with Codex 0.169, Claude Code 2.1 and Inspector 2.12.
+`npm install node@24 neon @neon/sdk @neondatabase/api-client @openai/codex @anthropic-ai/claude-code @modelcontextprotocol/inspector@2` in
+some folder, then put its node_modules/.bin in front of the PATH. (Without the @2 an older npm takes an Inspector that knows less, because
+it looks at the Node it runs on itself.) Tried with Codex 0.169, Claude Code 2.1 and Inspector 2.12.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +21,27 @@ from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.tools.catalogue import TOOLS
 
 from ..stdio_client import clean_env
-from .kit import CHECK, MIGRATION, UNASKED, codex_home, http_server, journey, ours, program
+from .kit import CHECK, MIGRATION, UNASKED, codex_home, http_server, journey, ours, program, team_server
 from .model import ScriptedModel, Step, offered, scripted_model
 
 pytestmark = pytest.mark.clients
 
 
-def codex(project: Path, model_name: str, model: ScriptedModel) -> "subprocess.CompletedProcess[str]":
-    """One `codex exec` that asks the scripted model."""
+def codex(
+    project: Path, model_name: str, model: ScriptedModel, key: str = "napi_local"
+) -> "subprocess.CompletedProcess[str]":
+    """One `codex exec` that asks the scripted model, with this Neon key."""
     return subprocess.run(
         [program("codex"), "exec", "--json", "--ephemeral", "-C", str(project), "go"],
-        env=codex_home(project, model, model_name),
+        env=codex_home(project, model, model_name, key=key),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
 
-def run_codex(project: Path, model_name: str, script: list[Step]) -> list[dict[str, Any]]:
+def run_codex(project: Path, model_name: str, script: list[Step], key: str = "napi_local") -> list[dict[str, Any]]:
     """The MCP calls of one `codex exec`, as Codex reports them."""
     with scripted_model(script) as model:
-        done = codex(project, model_name, model)
+        done = codex(project, model_name, model, key)
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     items = [e["item"] for e in events if e["type"] == "item.completed" and e["item"]["type"] == "mcp_tool_call"]
     assert items, done.stdout[-2000:] + done.stderr[-2000:]
@@ -57,13 +61,18 @@ def judge(items: list[dict[str, Any]]) -> None:
 WAYS = {"functions": "scripted-unknown", "search": "gpt-5.5", "code": "gpt-6.1-sol"}
 
 
+def steps(way: str, name: str) -> list[Step]:
+    """The journey of a model that is told of tools in this way."""
+    search: list[Step] = [("search", "branch sql schema migration")] if way == "search" else []
+    return search + journey(name)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_codex_does_the_journey_over_stdio_unasked_but_for_deleting(
     way: str, plane: LocalPlane, folder: Path, forget: Callable[[str], str]
 ) -> None:
     ours("init", "codex", "--local", "--data-dir", str(plane.data_dir), cwd=folder)
-    search: list[Step] = [("search", "branch sql schema migration")] if way == "search" else []
-    judge(run_codex(folder, WAYS[way], search + journey(forget(f"codex-{way}"))))
+    judge(run_codex(folder, WAYS[way], steps(way, forget(f"codex-{way}"))))
 
 
 def test_codex_has_our_tools_in_its_first_request_although_it_does_not_wait_for_us(
@@ -80,30 +89,50 @@ def test_codex_has_our_tools_in_its_first_request_although_it_does_not_wait_for_
     assert {s.name for s in TOOLS} <= {name.rpartition("__")[2] for name in named}
 
 
-def test_codex_does_the_journey_over_http(plane: LocalPlane, folder: Path, forget: Callable[[str], str]) -> None:
-    with http_server(plane) as url:
+@pytest.mark.parametrize("way", WAYS)
+def test_codex_does_the_journey_over_http_with_its_own_key_unasked_but_for_deleting(
+    way: str, plane: LocalPlane, folder: Path, forget: Callable[[str], str]
+) -> None:
+    with team_server(plane) as (url, key):
         ours("init", "codex", "--http", url, cwd=folder)
-        judge(run_codex(folder, WAYS["functions"], journey(forget("codex-http"))))
+        judge(run_codex(folder, WAYS[way], steps(way, forget(f"codex-http-{way}")), key))
 
 
-def test_claude_code_does_the_journey(plane: LocalPlane, folder: Path, forget: Callable[[str], str]) -> None:
-    ours("init", "claude-code", "--local", "--data-dir", str(plane.data_dir), cwd=folder)
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_claude_code_does_the_journey(
+    transport: str, plane: LocalPlane, folder: Path, forget: Callable[[str], str]
+) -> None:
+    with ExitStack() as stack:
+        key = "none"
+        if transport == "http":
+            url, key = stack.enter_context(team_server(plane))
+            ours("init", "claude-code", "--http", url, cwd=folder)
+        else:
+            ours("init", "claude-code", "--local", "--data-dir", str(plane.data_dir), cwd=folder)
+        claude_judged(run_claude(folder, journey(forget(f"claude-{transport}")), key))
+
+
+def run_claude(folder: Path, script: list[Step], key: str) -> list[dict[str, Any]]:
+    """The events of one `claude -p` that asks the scripted model, with this Neon key."""
     home = folder.parent / "claude-home"
     home.mkdir()
     (home / "settings.json").write_text('{"enableAllProjectMcpServers": true}')
     waits: list[Step] = [
         ("call", "WaitForMcpServers", {})
     ] * 4  # each waits a few seconds; a busy machine may need more than one
-    script = waits + journey(forget("claude"))
-    with scripted_model(script) as model:
+    with scripted_model(waits + script) as model:
         own = {"CLAUDE_CONFIG_DIR": str(home), "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "x"}
         quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
         done = subprocess.run(
             [program("claude"), "-p", "go", "--output-format", "stream-json", "--verbose", "--allowedTools", "mcp__neon"],
-            env={**os.environ, **own, **quiet}, cwd=folder,
+            env={**os.environ, **own, **quiet, "NEON_API_KEY": key}, cwd=folder,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
-    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def claude_judged(events: list[dict[str, Any]]) -> None:
+    """All of it was done, but what would write to the default branch: that we refused."""
     results = [
         (block.get("is_error", False), json.dumps(block["content"]))
         for e in events

@@ -1,5 +1,6 @@
 """`tools/bench`: one command, one report."""
 
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from tests.guard.corpus import queries
 
-from . import branches, calls, databases, guarding, http_calls, start, tokens
+from . import branches, calls, databases, guarding, peers, start, throughput, tokens
 from .measure import Figure
 from .report import print_table, write_chart, write_json
 
@@ -28,9 +29,10 @@ PARTS: dict[str, Part] = {
         *([] if quick else databases.describe(d, 1_000, 5)),
     ],
     "migrate": lambda d, quick: databases.migrate(d, 5 if quick else 15),
+    "verify": lambda d, quick: databases.verify(d, 200_000 if quick else 2_000_000, 3 if quick else 7),
     "clone": lambda d, quick: databases.clone(d, 5 if quick else 15),
     "branches": lambda d, quick: branches.branches(quick),
-    "http": lambda d, quick: http_calls.http_calls(d, 2 if quick else 5, 2 if quick else 5),
+    "throughput": lambda d, quick: throughput.throughput(d, 2 if quick else 5, 2 if quick else 4),
     "tokens": lambda d, quick: tokens.tokens(d),
 }
 
@@ -38,17 +40,29 @@ PARTS: dict[str, Part] = {
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds and smaller data.")] = False,
     only: Annotated[list[str] | None, typer.Option("--only", help=f"Parts: {', '.join(PARTS)}.")] = None,
+    with_peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers", help="Beside other servers, where they are installed; alone, unless --only names more."
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for bench.json and bench.svg.")] = None,
 ) -> None:
     """Measure what our work costs, as ratios in one run."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     found: list[Figure] = []
+    not_run: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nbm-bench-") as folder:
         for name, part in PARTS.items():
-            if not only or name in only:
+            if not (only or with_peers) or name in (only or ()):
                 console.print(f"measuring {name} ...")
                 found += part(Path(folder), quick)
+        if with_peers:
+            console.print("measuring peers ...")
+            found += peers.peers(Path(folder), quick, not_run.append)
     print_table(found, console)
+    for reason in not_run:
+        console.print(reason, style="bold red", highlight=False, markup=False, soft_wrap=True)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(found, out / "bench.json")

@@ -24,13 +24,18 @@ from .servers import Peer, ours, running
 @contextmanager
 def branch_of(data_dir: Path, name: str) -> Iterator[tuple[Peer, str]]:
     """A server and the URI of a new branch of it, which is deleted at the end."""
-    with running(ours(data_dir)) as peer:
-        peer.call("create_branch", name=name)
-        try:
-            uri = json.loads(peer.call("get_connection_string", branch=name)["content"][0]["text"])["uri"]
-            yield peer, uri
-        finally:
-            peer.call("delete_branch", branch=name)
+    with running(ours(data_dir)) as peer, branch_on(peer, name) as uri:
+        yield peer, uri
+
+
+@contextmanager
+def branch_on(peer: Peer, name: str, **settings: str) -> Iterator[str]:
+    """The URI of a new branch that this server makes, and deletes at the end."""
+    peer.call("create_branch", name=name, **settings)
+    try:
+        yield json.loads(peer.call("get_connection_string", branch=name)["content"][0]["text"])["uri"]
+    finally:
+        peer.call("delete_branch", branch=name)
 
 
 def catalogue(data_dir: Path) -> FunctionCatalogue:
@@ -126,6 +131,31 @@ EXECUTE format('DROP TABLE %I', name); END LOOP;
 FOR i IN 0..49 LOOP EXECUTE format('CREATE TABLE old_%s AS SELECT g AS id, ''x'' AS note FROM generate_series(1, 100) g', i); END LOOP;
 END $$"""
 """Fifty tables of a hundred rows."""
+
+
+def verify(data_dir: Path, rows: int, rounds: int) -> list[Figure]:
+    """verify_migration of a big table that a migration widened, beside psql copying it out on both sides."""
+    base, name = "bench-verify-base", "bench-verify"
+    psql = find_binaries(None).tool("psql")
+    fill = f"CREATE TABLE big AS SELECT g AS id, md5(g::text) AS text, now() AS at FROM generate_series(1, {rows}) g"
+    with running(ours(data_dir)) as peer, branch_on(peer, base, expires_in="") as there:
+        peer.call("run_sql", sql=f"{fill}; ALTER TABLE big ADD PRIMARY KEY (id)", branch=base)
+        with branch_on(peer, name, parent=base) as here:
+            peer.call("apply_migration", name="wider", sql="ALTER TABLE big ALTER id TYPE bigint", branch=name)
+
+            def copied() -> None:
+                copy = "COPY big TO STDOUT"
+                ran = [subprocess.Popen([psql, "-Xqc", copy, uri], stdout=subprocess.DEVNULL) for uri in (there, here)]
+                if any(process.wait() for process in ran):
+                    raise RuntimeError("psql failed")
+
+            def verified() -> None:
+                report = peer.call("verify_migration", branch=name)["structuredContent"]
+                if report["verdict"] != "preserved":
+                    raise RuntimeError(str(report))
+
+            samples = {"COPY of both": seconds(copied), "ours": seconds(verified)}
+            return in_turn(f"verify, {rows:,} rows a side", samples, rounds=rounds, baseline="COPY of both")
 
 
 def clone(data_dir: Path, rounds: int) -> list[Figure]:

@@ -1,10 +1,13 @@
 """Rounds in turn, medians, ratios."""
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 Sample = Callable[[], float]
 """Does the work once and says what it took: seconds, or another unit that the measurement names."""
@@ -73,3 +76,15 @@ def pss_megabytes(pid: int) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise ValueError(f"no Pss for process {pid}")
+
+
+def pss_of_tree(pid: int) -> float:
+    """Memory of a process and all that it started, but Postgres: a local branch's clusters are not the server's own."""
+    process = psutil.Process(pid)
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(
+            psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError
+        ):  # a worker may end meanwhile
+            total += pss_megabytes(one.pid) if one.name() != "postgres" else 0
+    return total

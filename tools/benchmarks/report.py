@@ -1,6 +1,7 @@
 """The report: a table for people, JSON for machines, a chart."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,9 @@ from rich.table import Table
 
 from .measure import Figure
 
-_ROW, _LEFT, _WIDTH = 22, 330, 420
+MORE_IS_BETTER = frozenset({"calls/s"})
+_ROW, _TOP, _LEFT, _BARS, _RIGHT = 22, 76, 330, 420, 260
+_GOOD, _WORSE = "#2f6f62", "#c8741a"
 
 
 def print_table(figures: Sequence[Figure], console: Console) -> None:
@@ -41,22 +44,52 @@ def write_json(figures: Sequence[Figure], path: Path) -> None:
 
 
 def write_chart(figures: Sequence[Figure], path: Path) -> None:
-    """The ratios as bars; the line is 1, the baseline."""
-    shown = [f for f in figures if f.ratio is not None]
-    longest = max([2.0, *(f.ratio or 0 for f in shown)])
-    scale = _WIDTH / longest
-    height = _ROW * (len(shown) + 1) + 10
-    one = _LEFT + scale
-    bars = [
-        f'<text x="{_LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(f"{f.group}: {f.name}")}</text>'
-        f'<rect x="{_LEFT}" y="{y + 3}" width="{(f.ratio or 0) * scale:.1f}" height="{_ROW - 8}" rx="2" fill="#2f6f62"/>'
-        f'<text x="{_LEFT + (f.ratio or 0) * scale + 5:.1f}" y="{y + 14}">{f.ratio:.2f} × {escape(f.baseline or "")}</text>'
-        for y, f in ((10 + i * _ROW, f) for i, f in enumerate(shown))
+    """The ratios as bars from the line of 1, the baseline, on a scale where twice as much and half as much are equally far from it."""
+    shown = [f for f in figures if f.ratio]
+    doublings = [math.log2(f.ratio or 1) for f in shown]
+    low, high = math.floor(min([-1.0, *doublings])), math.ceil(max([1.0, *doublings]))
+    step = _BARS / (high - low)
+    one = _LEFT - low * step
+    drawn: list[str] = []
+    y, group = _TOP, ""
+    for f, doubled in zip(shown, doublings, strict=True):
+        if f.group != group:
+            y += _ROW // 2
+            drawn.append(
+                f'<text x="{_LEFT - 8}" y="{y + 14}" text-anchor="end" font-weight="bold">{escape(f.group)}</text>'
+            )
+            y, group = y + _ROW, f.group
+        drawn.append(_bar(f, y, one, doubled * step))
+        y += _ROW
+    ticks = [
+        f'<line x1="{_LEFT + (n - low) * step:.1f}" x2="{_LEFT + (n - low) * step:.1f}" y1="{_TOP}" y2="{y}" '
+        f'stroke="{"#222" if n == 0 else "#ddd"}"/>'
+        f'<text x="{_LEFT + (n - low) * step:.1f}" y="{_TOP - 6}" text-anchor="middle">{_times(n)}</text>'
+        for n in range(low, high + 1)
+        if n == 0 or n % max(1, (high - low) // 8) == 0
     ]
     path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 260}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _BARS + _RIGHT}" height="{y + 12}" '
         'font-family="sans-serif" font-size="12" fill="#222"><rect width="100%" height="100%" fill="#fff"/>'
-        + "".join(bars)
-        + f'<line x1="{one:.1f}" x2="{one:.1f}" y1="4" y2="{height - 4}" stroke="#c33" stroke-dasharray="3 3"/></svg>\n',
+        '<text x="12" y="22" font-size="15" font-weight="bold">neon-branch-mcp: ratios of medians, measured in one run</text>'
+        f'<text x="12" y="42"><tspan fill="{_GOOD}">■</tspan> no worse than what it is measured by  '
+        f'<tspan fill="{_WORSE}">■</tspan> worse: longer, more memory or tokens, fewer calls a second</text>'
+        + "".join([*ticks, *drawn])
+        + "</svg>\n",
         encoding="utf-8",
     )
+
+
+def _bar(f: Figure, y: int, one: float, length: float) -> str:
+    ratio = f.ratio or 1
+    worse = ratio < 0.995 if f.unit in MORE_IS_BETTER else ratio > 1.005
+    return (
+        f'<text x="{_LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(f.name)}</text>'
+        f'<rect x="{min(one, one + length):.1f}" y="{y + 4}" width="{max(1.0, abs(length)):.1f}" height="{_ROW - 8}" '
+        f'fill="{_WORSE if worse else _GOOD}"/>'
+        f'<text x="{_LEFT + _BARS + 12}" y="{y + 14}">{ratio:.2f} × {escape(f.baseline or "")}</text>'
+    )
+
+
+def _times(doublings: int) -> str:
+    return f"{2**doublings}×" if doublings >= 0 else f"1/{2**-doublings}"

@@ -5,11 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HERE = Path(__file__).parent
 EMPTY = [sys.executable, str(HERE / "empty_server.py")]
@@ -20,40 +21,77 @@ def ours(data_dir: Path) -> list[str]:
     return [str(Path(sys.executable).parent / "neon-branch-mcp"), "serve", "--local", "--data-dir", str(data_dir)]
 
 
-class Peer:
-    """An MCP server at the other end of two pipes, greeted with the 2025-06-18 handshake."""
+@contextmanager
+def plane_over_tcp(data_dir: Path) -> Iterator[dict[str, str]]:
+    """The local control plane as a process of its own in the place of Neon's API: a server's environment, and PROJECT."""
+    command = [*ours(data_dir)[:1], "local", "up", "--port", "0", "--json", "--data-dir", str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as up:
+        assert up.stdout is not None
+        try:
+            told = json.loads(up.stdout.readline())
+            yield {"NEON_API_HOST": told["api_host"], "NEON_API_KEY": told["api_key"], "PROJECT": told["project_id"]}
+        finally:
+            up.terminate()
 
-    def __init__(self, command: Sequence[str], env: dict[str, str] | None = None) -> None:
+
+class Peer:
+    """An MCP server at the other end of two pipes, greeted with the 2025-06-18 handshake; killed when that takes `patience` seconds."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        *,
+        errors: IO[bytes] | int = subprocess.DEVNULL,
+        patience: float = 600,
+    ) -> None:
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             env={**os.environ, **(env or {})},
         )
         self._ids = itertools.count(1)
         hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "0"}}
-        self.request("initialize", hello)
-        self._send({"method": "notifications/initialized"})
+        watch = threading.Timer(patience, self.process.kill)
+        watch.start()
+        try:
+            self.request("initialize", hello)
+            self._send({"method": "notifications/initialized"})
+        except BrokenPipeError as exc:
+            raise EOFError("the server ended") from exc
+        finally:
+            watch.cancel()
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
         self.process.stdin.flush()
 
-    def request(self, method: str, params: dict[str, Any] | None = None) -> Any:
-        """The answer's line, parsed; notifications in between are passed over."""
+    def ask(self, method: str, params: dict[str, Any]) -> int:
+        """Send a request; its id."""
         number = next(self._ids)
-        self._send({"id": number, "method": method, "params": params or {}})
+        self._send({"id": number, "method": method, "params": params})
+        return number
+
+    def answer(self) -> dict[str, Any]:
+        """The next line, parsed."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            answer = json.loads(line)
-            if answer.get("id") == number:
-                if "error" in answer:
-                    raise RuntimeError(answer["error"])
-                return answer["result"]
-        raise EOFError("the server ended")
+        if not (line := self.process.stdout.readline()):
+            raise EOFError("the server ended")
+        parsed: dict[str, Any] = json.loads(line)
+        return parsed
+
+    def request(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        """The result; notifications in between are passed over."""
+        number = self.ask(method, params or {})
+        while (answer := self.answer()).get("id") != number:
+            pass
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
 
     def call(self, tool: str, **arguments: Any) -> Any:
         """A tool call that must succeed."""
@@ -76,7 +114,7 @@ class Peer:
 
 
 @contextmanager
-def running(command: Sequence[str], env: dict[str, str] | None = None) -> Iterator[Peer]:
+def running(command: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[Peer]:
     """A started and greeted server, ended at the end."""
     peer = Peer(command, env)
     try:

@@ -3,19 +3,19 @@
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .measure import Figure, Sample, figures, in_turn, pss_megabytes, seconds
+from .measure import Figure, Sample, figures, in_turn, pss_megabytes, pss_of_tree, seconds
 from .servers import EMPTY, Peer, ours, running
 
 
-def until_listed(command: Sequence[str]) -> Sample:
+def until_listed(command: Sequence[str], env: Mapping[str, str] | None = None) -> Sample:
     """Seconds from spawn to the answer of tools/list."""
 
     def sample() -> float:
-        peer = Peer(command)
+        peer = Peer(command, env)
         peer.request("tools/list")
         return _ended(peer)
 
@@ -68,7 +68,7 @@ def cold_start(data_dir: Path, rounds: int) -> list[Figure]:
 
 
 def memory(data_dir: Path) -> list[Figure]:
-    """PSS over stdio: after the first answers, after a call, after 200 calls."""
+    """PSS over stdio: after a call, after 200 calls; the guard's process with it."""
     with running(EMPTY) as empty:
         empty.call("nothing")
         at_rest = pss_megabytes(empty.process.pid)
@@ -78,5 +78,7 @@ def memory(data_dir: Path) -> list[Figure]:
         for _ in range(200):
             peer.call("query", sql="select * from users", max_rows=100)
         many = pss_megabytes(peer.process.pid)
+        together = pss_of_tree(peer.process.pid)
     taken = {"empty server": [at_rest], "ours, one query": [once], "ours, 200 queries": [many]}
+    taken["ours, 200 queries, with its processes"] = [together]
     return figures("memory (PSS)", taken, baseline="empty server", unit="MB")

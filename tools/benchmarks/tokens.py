@@ -7,7 +7,6 @@ for these steps it is asked for the new tables, and for two counts, which show l
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import httpx
 from neon_branch_mcp.cli.journey import BRANCH, CHECK, MIGRATION, WRONG_MIGRATION
 
 from .measure import Figure
-from .servers import Peer, ours, running
+from .servers import Peer, ours, plane_over_tcp, running
 from .sql_over_http import sql_over_http
 
 OFFICIAL = "NEON_MCP_OFFICIAL"
@@ -111,22 +110,16 @@ def wait(api: httpx.Client) -> None:
 @contextmanager
 def official(data_dir: Path, folder: Path) -> Iterator[tuple[Peer, httpx.Client, str]]:
     """The official server over stdio on a local control plane, a client of that plane's project, and the project's id."""
-    command = [*ours(data_dir)[:1], "local", "up", "--port", "0", "--json", "--data-dir", str(data_dir)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as up, sql_over_http() as endpoint:
-        assert up.stdout is not None
-        try:
-            told = json.loads(up.stdout.readline())
-            host, key, project = told["api_host"], told["api_key"], told["project_id"]
-            script = folder / "node_modules" / "@neondatabase" / "mcp-server-neon" / "dist" / "index.js"
-            env = {"NEON_API_HOST": host, "BENCH_SQL_ENDPOINT": endpoint, "NODE_OPTIONS": f"--import {SHIM}"}
-            headers = {"authorization": f"Bearer {key}"}
-            with (
-                httpx.Client(base_url=f"{host}/projects/{project}", headers=headers) as api,
-                running(["node", str(script), "start", key, "--no-analytics"], env) as peer,
-            ):
-                yield peer, api, project
-        finally:
-            up.terminate()
+    with plane_over_tcp(data_dir) as plane, sql_over_http() as endpoint:
+        host, key, project = plane["NEON_API_HOST"], plane["NEON_API_KEY"], plane["PROJECT"]
+        script = folder / "node_modules" / "@neondatabase" / "mcp-server-neon" / "dist" / "index.js"
+        env = {"NEON_API_HOST": host, "BENCH_SQL_ENDPOINT": endpoint, "NODE_OPTIONS": f"--import {SHIM}"}
+        headers = {"authorization": f"Bearer {key}"}
+        with (
+            httpx.Client(base_url=f"{host}/projects/{project}", headers=headers) as api,
+            running(["node", str(script), "start", key, "--no-analytics"], env) as peer,
+        ):
+            yield peer, api, project
 
 
 def tokens(data_dir: Path) -> list[Figure]:

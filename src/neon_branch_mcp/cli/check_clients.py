@@ -44,6 +44,7 @@ CODEX_ENVIRONMENT = (
     "SSL_CERT_DIR",
 )
 """What Codex lets a server see of the environment, besides the entry's env_vars."""
+VARIABLE = r"\$\{(?:env:)?(\w+)\}"
 
 
 def client_findings(folder: Path, home: Path) -> Iterator[Finding]:
@@ -74,7 +75,7 @@ def _file_findings(kind: ClientKind, path: Path, folder: Path) -> Iterator[Findi
         if isinstance(url, str) and urlsplit(url).hostname == OFFICIAL:
             yield Finding("note", title, f"{path} names the official server; nothing of it is guarded here.")
         elif isinstance(url, str) and name.startswith("neon"):
-            yield _reached(title, path, url, _headers(entry))
+            yield _reached(title, path, url, entry)
         elif is_ours(entry) or (name.startswith("neon") and _program(kind, entry) is None):
             yield _started(title, path, kind, entry, folder)
 
@@ -95,11 +96,25 @@ def _headers(entry: Mapping[str, Any]) -> dict[str, str]:
 
 def _expanded(text: str) -> str:
     """`${NAME}` and `${env:NAME}` as the clients replace them."""
-    return re.sub(r"\$\{(?:env:)?(\w+)\}", lambda m: os.environ.get(m[1], ""), text)
+    return re.sub(VARIABLE, lambda m: os.environ.get(m[1], ""), text)
 
 
-def _reached(title: str, path: Path, url: str, headers: dict[str, str]) -> Finding:
-    accept = {"Accept": "application/json, text/event-stream", **headers}
+def _token_variables(entry: Mapping[str, Any]) -> list[str]:
+    """The environment variables that an entry with a URL takes its token from."""
+    variable = entry.get("bearer_token_env_var")
+    return [variable] if isinstance(variable, str) else re.findall(VARIABLE, json.dumps(entry.get("headers") or {}))
+
+
+def _reached(title: str, path: Path, url: str, entry: Mapping[str, Any]) -> Finding:
+    variables = _token_variables(entry)
+    if unset := [name for name in variables if not os.environ.get(name)]:
+        fix = f"Set {' and '.join(unset)} where you start the client: to your Neon API key, or the token that the server expects."
+        return Finding(
+            "bad", title, f"{path}: {', '.join(unset)} is not set here; the entry takes its token from there.", fix
+        )
+    if "${input:" in json.dumps(entry.get("headers") or {}):
+        return Finding("ok", title, f"{path}: the client asks for the token when it connects to {url}; not tried.")
+    accept = {"Accept": "application/json, text/event-stream", **_headers(entry)}
     try:
         answer = httpx.post(url, json=GREETING, headers=accept, timeout=START_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
@@ -111,7 +126,14 @@ def _reached(title: str, path: Path, url: str, headers: dict[str, str]) -> Findi
         )
     if answer.is_success:
         return Finding("ok", title, f"{path}: {url} answers.")
-    fix = "Set the variable that the entry names for the token." if answer.status_code == 401 else ""
+    if answer.status_code == 401:
+        fix = (
+            f"The token in {variables[0]} is not one that it accepts."
+            if variables
+            else "The entry has to send a token."
+        )
+    else:
+        fix = ""
     return Finding("bad", title, f"{path}: {url} answers {answer.status_code}.", fix)
 
 
@@ -181,7 +203,9 @@ def refusal_to_start(command: list[str], env: Mapping[str, str], folder: Path) -
 
 
 def _last_words(said: str) -> str:
-    """The last line that says something, out of its frame."""
+    """The last line that says something, out of its frame. A program like uv ends with hints: there, what follows its `error:`."""
+    if found := re.search(r"^error: .+(?:\n[ \t]+.+)*", said, re.MULTILINE):
+        return " ".join(found[0].split())
     lines = [line.strip(" │╭╮╰╯─") for line in said.splitlines()]
     return next((line for line in reversed(lines) if line), "")
 

@@ -55,7 +55,9 @@ Merge = Callable[[str, str, Reach], str]
 
 @dataclass(frozen=True)
 class ClientKind:
-    """A client: its files, and how its entry is written. `project_file` is None where it knows no project level."""
+    """A client: its files, how its entry is written, and what its user has to do then: with a file of a folder, with the user's own one,
+    and, where it asks for the key itself, about that. `project_file` is None where it knows no project level.
+    """
 
     name: str
     title: str
@@ -64,6 +66,8 @@ class ClientKind:
     merge: Merge
     program: str | None
     after: str
+    after_user: str | None = None
+    asks_key: str = ""
     check: tuple[str, ...] = ()
     remote: bool = True
 
@@ -99,15 +103,19 @@ def merge_codex(text: str, name: str, reach: Reach) -> str:
     for key, value in {**ours, **kept}.items():
         entry[key] = value
     entry["tools"] = _codex_approvals(tools, reach.approvals)
-    return tomlkit.dumps(document)
+    merged = tomlkit.dumps(document)
+    return merged.removesuffix("\n") if merged.endswith("\n\n") and not text.endswith("\n\n") else merged
 
 
 def _codex_approvals(tools: Any, approvals: Mapping[str, str]) -> Table:
-    """What the user has set for a tool stands; what is missing is added."""
+    """What the user has set for a tool stands; what is missing is added, with an empty line between it and what follows."""
     merged = tools if isinstance(tools, Table) else tomlkit.table(is_super_table=True)
+    missing = [tool for tool in approvals if tool not in merged]
     for tool, mode in approvals.items():
         settings = merged.setdefault(tool, tomlkit.table())
         settings.setdefault("approval_mode", mode)
+    if missing:
+        merged[missing[-1]].add(tomlkit.nl())
     return merged
 
 
@@ -163,7 +171,7 @@ def _merge_json(
     try:
         document = json.loads(text) if text.strip() else {}
     except ValueError as exc:
-        raise ConfigError(f"it is not plain JSON ({exc}); comments in it would be lost") from None
+        raise ConfigError(f"it is not plain JSON ({exc}): it is broken, or has comments, which would be lost") from None
     servers = document.setdefault(section, {}) if isinstance(document, dict) else None
     if not isinstance(servers, dict):
         raise ConfigError(f"it does not hold an object with {section}")
@@ -212,6 +220,7 @@ CLIENTS: Mapping[str, ClientKind] = {
             program="codex",
             check=("mcp", "get"),
             after="Codex reads a project's file only in a folder it trusts: start codex here once, or pass --trust to codex exec.",
+            after_user="Codex reads it in every folder.",
         ),
         ClientKind(
             name="claude-code",
@@ -222,6 +231,7 @@ CLIENTS: Mapping[str, ClientKind] = {
             program="claude",
             check=("mcp", "get"),
             after="Start claude here and approve the server once; claude -p needs --allowedTools mcp__{name}.",
+            after_user="Start claude in any folder; claude -p needs --allowedTools mcp__{name}.",
         ),
         ClientKind(
             name="claude-desktop",
@@ -249,7 +259,8 @@ CLIENTS: Mapping[str, ClientKind] = {
             user_file=_application("Code", "User/mcp.json"),
             merge=merge_vscode,
             program="code",
-            after="Run MCP: List Servers in VS Code and start the server; it asks for the key.",
+            after="Run MCP: List Servers in VS Code and start the server.",
+            asks_key="VS Code asks for the key then.",
         ),
     )
 }

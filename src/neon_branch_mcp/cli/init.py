@@ -1,12 +1,15 @@
 """`neon-branch-mcp init CLIENT`: write the client's own configuration."""
 
+import errno
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import platformdirs
 import typer
@@ -54,6 +57,9 @@ def init(
 ) -> None:
     """Write the configuration of an MCP client: this folder's, merged into what is there."""
     console = Console()
+    if http is not None:
+        started_with = {"--config": config, "--api-key-file": api_key_file, "--data-dir": data_dir}
+        http = server_url(http, project, [flag for flag, path in started_with.items() if path is not None])
     args = serve_args(local=local, project=project, config=config, api_key_file=api_key_file, data_dir=data_dir)
     for kind in _chosen(client):
         reach = reach_for(kind, args, http=http, needs_key=not local and api_key_file is None)
@@ -63,7 +69,14 @@ def init(
             text = merged(kind, path, name, reach)
             console.print(Syntax(text, "toml" if path.suffix == ".toml" else "json", background_color="default"))
             continue
-        _report(console, kind, name, write(path, merged(kind, path, name, reach)), reach)
+        text = merged(kind, path, name, reach)
+        try:
+            written = write(path, text)
+        except OSError as exc:
+            raise ConfigError(
+                f"{kind.title}: {path} cannot be written: {exc.strerror or exc}.{_by_hand(kind, name, reach)}"
+            ) from exc
+        _report(console, kind, name, written, reach, user=user)
     _say_project(console, project)
 
 
@@ -75,6 +88,23 @@ def serve_args(
     for flag, path in (("--config", config), ("--api-key-file", api_key_file), ("--data-dir", data_dir)):
         args += [flag, str(path.expanduser().absolute())] if path else []
     return tuple(args)
+
+
+def server_url(given: str, project: str | None, of_a_start: Sequence[str]) -> str:
+    """The URL of a running server: /mcp where it names no path, with the project to keep to. Raises ConfigError when it is none."""
+    if of_a_start:
+        raise ConfigError(
+            f"{', '.join(of_a_start)} is for a server that the client starts; with --http one runs already."
+        )
+    try:
+        parts = urlsplit(given)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(f"--http {given!r} is not a URL, such as http://127.0.0.1:8765/mcp.")
+    asked = [*([parts.query] if parts.query else []), *([urlencode({"projectId": project})] if project else [])]
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/mcp", query="&".join(asked)))
 
 
 def reach_for(kind: ClientKind, args: tuple[str, ...], *, http: str | None, needs_key: bool) -> Reach:
@@ -115,16 +145,21 @@ def merged(kind: ClientKind, path: Path, name: str, reach: Reach) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path} cannot be read: {exc}.") from exc
     except ConfigError as exc:
-        by_hand = "" if reach.url and not kind.remote else f" Add this by hand:\n{kind.merge('', name, reach)}"
-        raise ConfigError(f"{kind.title}: {path} was left alone: {exc.message}.{by_hand}") from None
+        raise ConfigError(f"{kind.title}: {path} was left alone: {exc.message}.{_by_hand(kind, name, reach)}") from None
+
+
+def _by_hand(kind: ClientKind, name: str, reach: Reach) -> str:
+    return "" if reach.url and not kind.remote else f" Add this by hand:\n{kind.merge('', name, reach)}"
 
 
 def write(path: Path, text: str) -> Written:
-    """Replace the file in one step, keeping what was there beside it."""
+    """Replace the file in one step, keeping what was there beside it. Raises OSError; a file made read-only is not replaced."""
     path = path.resolve()
     before = path.read_bytes() if path.is_file() else None
     if before == text.encode():
         return Written(path, text, changed=False, backup=None)
+    if before is not None and not path.stat().st_mode & stat.S_IWUSR:
+        raise PermissionError(errno.EACCES, "it is read-only")
     path.parent.mkdir(parents=True, exist_ok=True)
     backup = None
     if before is not None:
@@ -154,16 +189,19 @@ def _chosen(client: ClientName | None) -> list[ClientKind]:
     return found
 
 
-def _report(console: Console, kind: ClientKind, name: str, written: Written, reach: Reach) -> None:
+def _report(console: Console, kind: ClientKind, name: str, written: Written, reach: Reach, *, user: bool) -> None:
     done = "written" if written.changed else "is already as it should be"
     console.print(f"[bold]{kind.title}[/]: {written.path} {done}.", soft_wrap=True, highlight=False)
     if written.backup is not None:
         console.print(f"  What was there is in {written.backup}.", soft_wrap=True, highlight=False)
     if reach.key_variable and kind.name == "claude-desktop":
         console.print(f"  {_store_key(reach, os.environ)}", soft_wrap=True, highlight=False)
-    elif reach.key_variable and kind.name != "vscode" and not os.environ.get(reach.key_variable):
+    elif reach.key_variable and not kind.asks_key and not os.environ.get(reach.key_variable):
         console.print(f"  Set {reach.key_variable} where you start {kind.title}.", soft_wrap=True, highlight=False)
-    console.print(f"  {kind.after.format(name=name)}", soft_wrap=True, highlight=False, markup=False)
+    after = (user and kind.after_user) or kind.after
+    if reach.key_variable and kind.asks_key:
+        after += f" {kind.asks_key}"
+    console.print(f"  {after.format(name=name)}", soft_wrap=True, highlight=False, markup=False)
     if kind.check and kind.program and (program := shutil.which(kind.program)):
         console.print(f"  {_ask_client([program, *kind.check, name])}", soft_wrap=True, highlight=False, markup=False)
 

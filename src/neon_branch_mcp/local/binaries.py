@@ -37,17 +37,23 @@ class Binaries:
         return str(path)
 
 
-def find_binaries(configured: Path | None) -> Binaries:
-    """The first usable installation of Postgres 14 to 18.
+def find_binaries(configured: Path | None, *, major: int | None = None) -> Binaries:
+    """The first usable installation of Postgres 14 to 18; of this major version, where one of it is there.
 
     A configured folder is the only candidate. Raises ConfigError, naming every place that was looked at and what was wrong there.
     """
     tried: list[str] = []
+    other: Binaries | None = None
     for source, folder in _candidates(configured):
         found = _probe(folder, source)
         if isinstance(found, Binaries):
-            return found
-        tried.append(f"{folder} ({source}): {found}")
+            if major in (None, found.major):
+                return found
+            other = other or found
+        else:
+            tried.append(f"{folder} ({source}): {found}")
+    if other is not None:
+        return other
     looked = "; ".join(tried) or "nothing was found to look at"
     raise ConfigError(
         f"No Postgres {OLDEST} to {NEWEST} with postgres and initdb: {looked}. "

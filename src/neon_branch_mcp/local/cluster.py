@@ -40,6 +40,19 @@ class Running:
     port: int
 
 
+def major_of(places: Places) -> int | None:
+    """The one major version of Postgres that all clusters there were made by; None where there is none yet, or several."""
+    made_by = {_made_by(cluster / "data") for cluster in places.clusters.glob("*")} - {None}
+    return made_by.pop() if len(made_by) == 1 else None
+
+
+def _made_by(data: Path) -> int | None:
+    try:
+        return int((data / "PG_VERSION").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A cluster by its id; whether it exists on disk is another question."""

@@ -16,7 +16,7 @@ from ..config import APP_NAME, LocalConfig, Secret
 from ..errors import ConfigError
 from .api import build_app
 from .binaries import find_binaries
-from .cluster import reap_all
+from .cluster import major_of, reap_all
 from .core import Core
 from .jobs import Jobs
 from .keeper import Keeper
@@ -74,7 +74,7 @@ class Opened:
 
     def __init__(self, config: LocalConfig) -> None:
         places = open_places(config.data_dir or default_data_dir())
-        binaries = reachable(find_binaries(config.bin_dir), places.uid)
+        binaries = reachable(find_binaries(config.bin_dir, major=major_of(places)), places.uid)
         with ExitStack() as stack:
             self._store = Store(places.state)
             stack.callback(self._store.close)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import anyio
 
 from ..config import Config, Secret
-from ..errors import Ambiguous, NotFound, Refused, UnknownOutcome
+from ..errors import Ambiguous, ApiError, NotFound, Refused, UnknownOutcome
 from ..models import Branch, Database, Endpoint, Progress
 from . import ownership
 from .cache import Cache
@@ -245,6 +245,10 @@ class Branches:
                 made = await Creation(self._client, project_id, request, notes, progress).run()
             except PlanLimit as exc:
                 exc.add(ownership.deletable(branches))
+                raise
+            except ApiError as exc:
+                if source.expires_at is not None:
+                    exc.add(ownership.childless(source))
                 raise
             finally:
                 self._lists.forget(lambda key: key == project_id)

@@ -59,6 +59,14 @@ def expiry(text: str, now: datetime) -> str | None:
     return None if length is None else (now + length).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def childless(parent: Branch) -> str:
+    """A sentence for a branch that could not be made of one which has an end: Neon allows no children of those."""
+    return (
+        f"The parent {parent.name!r} expires at {parent.expires_at}, and a branch that expires can have no children: make a parent with "
+        'create_branch(expires_in=""), or copy the branch that it was made from.'
+    )
+
+
 def check_quota(branches: Sequence[Branch], policy: PolicyConfig, session: str) -> None:
     """Raises LimitExceeded when the project, or this session, has as many of our branches as the policy allows."""
     ours = [b for b in branches if created_by_us(b)]
