@@ -12,6 +12,9 @@ from .places import Places
 from .problems import Problem, not_found
 from .store import BranchRow, ClusterRow, EndpointRow, Store, Transaction, now
 
+IMPORTING = "importing/"
+"""Before a project's id, the key under which the state names the worker that fills it: half a database is of no use to anybody."""
+
 
 @dataclass(frozen=True)
 class Core:

@@ -20,7 +20,7 @@ from .jobs import Jobs
 from .lease import Lease
 from .lifecycle import suspend, wake
 from .ports import move_port
-from .recovery import sweep, take_over_jobs
+from .recovery import sweep, take_over_jobs, undo_imports
 from .relay import Direct, Relay, Traffic
 from .service import Service
 from .spares import drop_stray_spares, keep_spare
@@ -104,6 +104,7 @@ class Keeper:
         self._lease.remove_stale_files()
         sweep(self._core)
         take_over_jobs(self._core, self._lease, self._jobs)
+        undo_imports(self._core, self._lease, self._service)
 
     def _tls(self) -> ssl.SSLContext | None:
         if not self._core.binaries.has_openssl:
@@ -132,6 +133,7 @@ class Keeper:
             self._serve_ports()
             if self._is_due("jobs", TAKE_OVER_TICK):
                 take_over_jobs(self._core, self._lease, self._jobs)
+                undo_imports(self._core, self._lease, self._service)
 
     def _chores(self) -> None:
         if self._relay is None:

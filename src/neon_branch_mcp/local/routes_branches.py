@@ -58,6 +58,8 @@ async def get_branch(call: Call) -> Response:
 async def create_branch(call: Call) -> Response:
     asked = shaped(call.part("branch"), BRANCH_BODY)
     endpoints = objects_in(call.body.get("endpoints"), "endpoints")
+    if len(endpoints) > 1:
+        raise Problem(422, "a branch has one read_write compute here, and no other")
     if asked.get("init_source") not in (None, "", "parent-data", "schema-only"):
         raise Problem(400, "init_source is parent-data or schema-only")
     wanted = NewBranch(
