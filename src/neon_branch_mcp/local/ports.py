@@ -6,10 +6,11 @@ from typing import Any
 
 from . import ids
 from .core import Core
+from .objects import COMPUTE_DEFAULTS
 from .places import digest
 from .problems import Problem
 from .shapes import COMPUTE_SETTINGS, shaped
-from .store import BranchRow, EndpointRow, Transaction, now
+from .store import BranchRow, EndpointRow, ProjectRow, Transaction, now
 
 
 def add_endpoint(tx: Transaction, core: Core, branch: BranchRow, settings: Mapping[str, Any]) -> EndpointRow:
@@ -19,13 +20,14 @@ def add_endpoint(tx: Transaction, core: Core, branch: BranchRow, settings: Mappi
             422, "the local control plane has read_write computes only: a branch with a read_only one is not offered"
         )
     moment = now()
+    project = tx.one(ProjectRow, "id = ?", branch.project_id)
     endpoint = EndpointRow(
         ids.endpoint_id(),
         branch.project_id,
         branch.id,
         "read_write",
         allocate_port(tx, core),
-        shaped(settings, COMPUTE_SETTINGS),
+        {**(project.settings.get(COMPUTE_DEFAULTS, {}) if project else {}), **shaped(settings, COMPUTE_SETTINGS)},
         False,
         None,
         None,

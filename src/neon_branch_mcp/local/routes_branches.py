@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from starlette.responses import Response
 
+from ..errors import NeonBranchError
 from . import objects
 from .changes import Changed, NewBranch
 from .objects import Json
@@ -81,7 +83,10 @@ async def create_branch(call: Call) -> Response:
         (await blocking(call.service.branch, call.project_id, wanted.parent_id)).id if wanted.parent_id else None
     )
     source = parent_id or next(b.id for b in await blocking(call.service.branches, call.project_id) if b.is_default)
-    databases = await blocking(call.service.databases, call.project_id, source)
+    try:
+        databases = await blocking(call.service.databases, call.project_id, source)
+    except (NeonBranchError, psycopg.Error):  # the branch is being made already, and its operations tell of the rest
+        databases = ()
     call.service.submit(changed)
     assert changed.branch is not None
     uris = [
@@ -117,6 +122,8 @@ async def update_branch(call: Call) -> Response:
     given = call.part("branch")
     asked = shaped(given, BRANCH_BODY)
     columns: Json = {}
+    if asked.get("name") == "":
+        raise Problem(400, "name should have 1 to 256 characters")
     if "name" in asked:
         columns["name"] = asked["name"]
     if "protected" in asked:

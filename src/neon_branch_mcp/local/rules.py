@@ -1,16 +1,27 @@
 """What a branch may be and become: its rows as they begin, and what is refused of a new branch, an end, a restore."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..config import LocalConfig
 from . import ids
 from .changes import NewBranch
 from .history import Moment, base_for
+from .objects import ORG_ID
 from .problems import Problem
 from .store import BranchRow, ProjectRow, RoleRow, Transaction, now
 
 MAX_LIFE = 30 * 86_400
+
+
+def project_row(name: str, major: int, history_seconds: int, settings: Mapping[str, Any]) -> ProjectRow:
+    """A project as it begins."""
+    moment = now()
+    return ProjectRow(
+        ids.project_id(), name, ORG_ID, major, "init", history_seconds, settings, created_at=moment, updated_at=moment
+    )
 
 
 def branch_row(

@@ -19,7 +19,6 @@ from .history import Moment, base_for, check_not_ahead
 from .jobs import Jobs, schedule
 from .lifecycle import session, wake
 from .lookup import branch_of, endpoint_in, project_in, refuse_if_busy
-from .objects import ORG_ID
 from .ports import add_endpoint
 from .problems import Problem, not_found
 from .rules import (
@@ -31,6 +30,7 @@ from .rules import (
     check_restore,
     inherit_roles,
     preserve,
+    project_row,
 )
 from .sample import DATABASE, OWNER
 from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, now
@@ -89,6 +89,8 @@ class Service:
         database: str | None = None,
         sample: bool = False,
         importing: bool = False,
+        history: float | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Changed:
         """A project with its root branch, one role and one database.
 
@@ -96,18 +98,10 @@ class Service:
         """
         role = role or (OWNER if sample else "neondb_owner")
         database = database or (DATABASE if sample else "neondb")
-        moment = now()
-        project = ProjectRow(
-            ids.project_id(),
-            name,
-            ORG_ID,
-            self.core.binaries.major,
-            "init",
-            int(self.core.config.history),
-            {},
-            moment,
-            moment,
-        )
+        access.check_role_name(role)
+        access.check_database_name(database)
+        seconds = self.core.config.history if history is None else history
+        project = project_row(name, self.core.binaries.major, int(seconds), settings or {})
         with self._store.write() as tx:
             check_projects(tx, self.core.config)
             tx.add(project)
@@ -116,7 +110,7 @@ class Service:
             row = branch_row(project.id, branch, parent=None, is_default=True)
             tx.add(row)
             endpoint = add_endpoint(tx, self.core, row, {})
-            owner = RoleRow(row.id, role, ids.password(), moment, moment)
+            owner = RoleRow(row.id, role, ids.password(), row.created_at, row.created_at)
             tx.add(owner)
             job_id, operations = schedule(
                 tx,
@@ -203,7 +197,7 @@ class Service:
             except sqlite3.IntegrityError:
                 raise Problem(409, f"branch with name {columns.get('name')} already exists") from None
             branch = branch_in(tx, branch_id)
-            if columns.get("expires_at") is not None:
+            if branch.expires_at is not None and columns.keys() & {"expires_at", "is_protected"}:
                 check_expiry(tx, branch)
         return Changed((), None, branch)
 
@@ -315,8 +309,11 @@ class Service:
 
     def is_active(self, endpoint: EndpointRow) -> bool:
         """Whether the compute's Postgres runs."""
-        branch = self.core.branch(endpoint.branch_id)
-        return branch.cluster_id is not None and self.core.cluster(branch.cluster_id).running() is not None
+        with self._store.read() as tx:
+            branch = tx.one(BranchRow, "id = ?", endpoint.branch_id)
+        if branch is None or branch.cluster_id is None:
+            return False
+        return self.core.cluster(branch.cluster_id).running() is not None
 
     def create_endpoint(self, project_id: str, branch_id: str, settings: Mapping[str, Any]) -> Changed:
         """A read-write compute for a branch that has none."""
@@ -344,6 +341,8 @@ class Service:
         with self._store.write() as tx:
             endpoint = endpoint_in(tx, project_id, endpoint_id)
             refuse_if_busy(tx, project_id)
+            if endpoint.disabled and action != "suspend":
+                raise Problem(422, "endpoint is disabled")
             job_id, operations = schedule(
                 tx,
                 self.core,
@@ -364,6 +363,7 @@ class Service:
 
     def create_database(self, project_id: str, branch_id: str, name: str, owner: str) -> access.FoundDatabase:
         """A database; ready when this returns."""
+        access.check_database_name(name)
         self._check_idle(project_id, branch_id)
         with session(self.core, branch_id) as conn:
             if owner not in access.login_roles(conn):
@@ -391,6 +391,7 @@ class Service:
 
     def create_role(self, project_id: str, branch_id: str, name: str) -> RoleRow:
         """A login with a new password; ready when this returns."""
+        access.check_role_name(name)
         self._check_idle(project_id, branch_id)
         role = RoleRow(branch_id, name, ids.password(), now(), now())
         with session(self.core, branch_id) as conn:
