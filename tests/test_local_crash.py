@@ -18,13 +18,17 @@ import pytest
 
 from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.local.changes import NewBranch
+from neon_branch_mcp.local.core import IMPORTING
 from neon_branch_mcp.local.history import lsn_number
+from neon_branch_mcp.local.lifecycle import session
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.ports import is_served
+from neon_branch_mcp.local.service import Service
 from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow, SpareRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 
 from .conftest import data_folder
+from .crash_worker import COPY, OWNER, PRESERVED
 
 ROUNDS = int(os.environ.get("NEON_BRANCH_MCP_CRASH_ROUNDS", "3"))
 WORKER = Path(__file__).with_name("crash_worker.py")
@@ -37,15 +41,24 @@ def start_worker(folder: Path, seed: int) -> subprocess.Popen[bytes]:
     )
 
 
-def kill_later(process: subprocess.Popen[bytes], seconds: float) -> None:
+def kill_later(process: subprocess.Popen[bytes], seconds: float, *, opened: bool = True) -> None:
+    """Kill it so long after it has opened the data directory, or after it was started."""
     assert process.stdout is not None
     with process.stdout:
-        assert process.stdout.readline() == b"open\n"
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-        raise AssertionError("the worker ended by itself")
+        assert not opened or process.stdout.readline() == b"open\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            raise AssertionError("the worker ended by itself")
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def kill_all_else(folder: Path) -> None:
+    """As the machine's memory killer may: every Postgres, its backends and the watchdog."""
+    postmasters = postmasters_below(folder)
+    for process in [*postmasters, *(c for p in postmasters for c in p.children()), *watchdogs_of(folder)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def wait_until_nothing_runs(folder: Path, seconds: float) -> None:
@@ -76,12 +89,30 @@ def check(opened: Opened) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-    service = opened.plane.service
     for branch in branches:
         if branch.project_id == opened.plane.project_id:
-            uri = service.connection_uri(branch.project_id, "shop", "shop_owner", branch_id=branch.id, endpoint_id=None)
-            check_data(uri, users_of(branch, branches))
+            check_branch(opened.plane.service, branch, users_of(branch, branches))
+        elif opened.plane.service.project(branch.project_id).name == COPY:
+            check_import(opened.plane.service, branch)
     check_history(opened, branches)
+
+
+def check_branch(service: Service, branch: BranchRow, expected: int) -> None:
+    """Its data, as a client of its connection string sees them; what has no compute is looked at from inside."""
+    if not service.endpoints(branch.project_id, branch.id):
+        with session(service.core, branch.id, "shop") as conn:
+            check_data(conn, expected)
+        return
+    uri = service.connection_uri(branch.project_id, "shop", "shop_owner", branch_id=branch.id, endpoint_id=None)
+    with psycopg.connect(uri, connect_timeout=20) as conn:
+        check_data(conn, expected)
+
+
+def check_import(service: Service, branch: BranchRow) -> None:
+    """It is all there."""
+    uri = service.connection_uri(branch.project_id, COPY, OWNER, branch_id=branch.id, endpoint_id=None)
+    with psycopg.connect(uri, connect_timeout=20) as conn:
+        assert conn.execute("SELECT n, (SELECT count(*) FROM numbers) FROM last").fetchone() == (20_000, 20_000)
 
 
 def users_of(branch: BranchRow, branches: list[BranchRow]) -> int:
@@ -106,8 +137,7 @@ def check_history(opened: Opened, branches: list[BranchRow]) -> None:
         made = service.create_branch(project, NewBranch(parent_id=branch.parent_id, parent_lsn=branch.parent_lsn))
         service.submit(made).result()
         assert made.branch is not None
-        uri = service.connection_uri(project, "shop", "shop_owner", branch_id=made.branch.id, endpoint_id=None)
-        check_data(uri, users_of(branch, branches))
+        check_branch(service, made.branch, users_of(branch, branches))
         service.submit(service.delete_branch(project, made.branch.id)).result()
         return
 
@@ -116,6 +146,7 @@ def check_state(opened: Opened) -> list[BranchRow]:
     core = opened.plane.service.core
     with core.store.read() as tx:
         assert tx.all(JobRow, "status = 'active'") == []
+        assert tx.metas(IMPORTING) == {}
         branches, endpoints = tx.all(BranchRow), tx.all(EndpointRow)
         copies = {c.id for c in tx.all(BaseRow)} | {c.id for c in tx.all(SpareRow)}
         clusters, projects = tx.all(ClusterRow), tx.all(ProjectRow)
@@ -126,16 +157,18 @@ def check_state(opened: Opened) -> list[BranchRow]:
     assert {c.id for c in clusters} == used
     assert {p.name for p in core.places.clusters.iterdir()} == used
     assert {Path(p.cmdline()[2]).parent.name for p in postmasters_below(core.places.clusters)} <= used
-    assert sorted(e.branch_id for e in endpoints) == sorted(b.id for b in branches)
+    assert sorted(e.branch_id for e in endpoints) == sorted(b.id for b in branches if not b.name.startswith(PRESERVED))
+    assert [b.name for b in branches if b.expires_at is not None] == []  # all that should end has ended
+    assert [sum(b.is_default for b in branches if b.project_id == p.id) for p in projects] == [1] * len(projects)
+    assert {b.parent_id for b in branches} - {None} <= {b.id for b in branches}
     assert all(is_served(e.port) for e in endpoints)
     return branches
 
 
-def check_data(uri: str, expected: int) -> None:
-    with psycopg.connect(uri, connect_timeout=20) as conn:
-        assert conn.execute("SELECT count(*) FROM users").fetchone() == (expected,)
-        if conn.execute("SELECT to_regclass('moves')").fetchone() != (None,):
-            assert conn.execute("SELECT coalesce(sum(a), 0), coalesce(sum(b), 0) FROM moves").fetchone() == (0, 0)
+def check_data(conn: psycopg.Connection[tuple[object, ...]], expected: int) -> None:
+    assert conn.execute("SELECT count(*) FROM users").fetchone() == (expected,)
+    if conn.execute("SELECT to_regclass('moves')").fetchone() != (None,):
+        assert conn.execute("SELECT coalesce(sum(a), 0), coalesce(sum(b), 0) FROM moves").fetchone() == (0, 0)
 
 
 @pytest.mark.parametrize("seed", [int(os.environ.get("NEON_BRANCH_MCP_CRASH_SEED", "1"))])
@@ -146,7 +179,9 @@ def test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind(seed:
             workers = [start_worker(folder, dice.randrange(1 << 30)) for _ in range(1 + (turn % 3 == 2))]
             try:
                 for worker in workers:
-                    kill_later(worker, dice.uniform(0, 2.5))
+                    kill_later(worker, dice.uniform(0, 2.5), opened=turn % 5 != 4)
+                if turn % 7 == 3:
+                    kill_all_else(folder)
             finally:
                 for worker in workers:
                     worker.kill()

@@ -40,7 +40,7 @@ def test_what_is_known_and_fits_is_kept(shape: Shape, given: dict[str, Any], kep
         (
             COMPUTE_SETTINGS,
             {"autoscaling_limit_max_cu": "2"},
-            "autoscaling_limit_max_cu should be a number from 0.25 on",
+            "autoscaling_limit_max_cu should be a number from 0.25 to 1024",
         ),
         (
             COMPUTE_SETTINGS,

@@ -49,7 +49,7 @@ def operation_of(method: str, path: str) -> dict[str, Any]:
 def check(response: httpx.Response) -> None:
     """Fails unless the answer has a status that the specification knows and a body of its shape."""
     request = response.request
-    responses = operation_of(request.method, request.url.path)["responses"]
+    responses = operation_of(request.method, request.url.raw_path.decode().partition("?")[0])["responses"]
     answer = responses.get(str(response.status_code)) or responses["default"]
     if "$ref" in answer:
         answer = _resolve(answer["$ref"])

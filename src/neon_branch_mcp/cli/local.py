@@ -17,12 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import ConfigError, Conflict, NotFound, Refused
-from ..local.changes import Changed
 from ..local.files import disk_usage
 from ..local.plane import LocalPlane, Opened
 from ..local.problems import Problem
 from ..local.store import BranchRow
-from ..local.transfer import Transfer
+from ..local.transfer import import_project
 from .options import ConfigFile, DataDir, stderr
 from .settings import settings
 
@@ -212,17 +211,8 @@ def reset(
         row = _branch(plane, chosen, branch)
         if row.parent_id is None:
             raise Refused(f"{row.name} is a root branch: there is nothing to reset it from.", rule="root-branch")
-        _finish(plane, plane.service.restore_branch(chosen, row.id, row.parent_id))
+        plane.service.finish(plane.service.restore_branch(chosen, row.id, row.parent_id))
         stderr.print(f"{row.name} is again what its parent is now.")
-
-
-def _finish(plane: LocalPlane, changed: Changed) -> None:
-    """Wait for a change's work. Raises Refused when it failed."""
-    plane.service.submit(changed).result()
-    for operation in changed.operations:
-        now = plane.service.operation(operation.project_id, operation.id)
-        if now.status not in ("finished", "skipped"):
-            raise Refused(f"{now.action} ended as {now.status}: {now.error}", rule="operation-failed")
 
 
 @local.command(name="import")
@@ -234,20 +224,11 @@ def import_(
 ) -> None:
     """Make a project that holds a copy of your own database, to rehearse on."""
     with _opened(config, data_dir) as plane:
-        transfer = Transfer(plane.service.core.binaries, source)
-        made = plane.service.create_project(name or transfer.name, database=transfer.name)
-        assert made.project is not None
-        assert made.branch is not None
-        _finish(plane, made)
-        try:
-            warnings = transfer.into(_owner_uri(plane, made.project.id, made.branch.id, None))
-        except BaseException:
-            _finish(plane, plane.service.delete_project(made.project.id))
-            raise
+        project_id, warnings = import_project(plane.service, source, name)
         for line in warnings:
             stderr.print(line, highlight=False, markup=False)
-        sys.stdout.write(f"{made.project.id}\n")
-        stderr.print(f"Imported. Use it with: neon-branch-mcp serve --local --project-id {made.project.id}")
+        sys.stdout.write(f"{project_id}\n")
+        stderr.print(f"Imported. Use it with: neon-branch-mcp serve --local --project-id {project_id}")
 
 
 @local.command()

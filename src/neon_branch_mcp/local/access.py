@@ -8,10 +8,13 @@ import psycopg
 from psycopg import sql
 
 from .cluster import Cluster
+from .problems import Problem
 from .settings import SUPERUSER
 
 GROUP = "neon_superuser"
 HIDDEN_DATABASES = ("template0", "template1", "postgres")
+RESERVED_ROLES = (GROUP, SUPERUSER, "public", "none")
+MOST_BYTES = 63
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,26 @@ class FoundDatabase:
 
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def check_role_name(name: str) -> None:
+    """Raises Problem for a name that a role of a user's cannot have."""
+    _check_name("role", name)
+    if name in RESERVED_ROLES or name.startswith("pg_"):
+        raise Problem(422, f"role name {name} is reserved")
+
+
+def check_database_name(name: str) -> None:
+    """Raises Problem for a name that a database of a user's cannot have."""
+    _check_name("database", name)
+    if name in HIDDEN_DATABASES:
+        raise Problem(422, f"database name {name} is reserved")
+
+
+def _check_name(what: str, name: str) -> None:
+    """Postgres would cut a longer one short without a word."""
+    if not name or "\0" in name or len(name.encode()) > MOST_BYTES:
+        raise Problem(400, f"a {what} name has 1 to {MOST_BYTES} bytes, and no zero byte")
 
 
 def create_group(conn: Connection, major: int) -> None:

@@ -8,9 +8,10 @@ from psycopg import sql
 
 from . import access
 from .lifecycle import session
+from .objects import COMPUTE_DEFAULTS
 from .problems import Problem, not_found
 from .service import Service
-from .shapes import COMPUTE_SETTINGS, PROJECT_SETTINGS, shaped
+from .shapes import COMPUTE, PROJECT, shaped
 from .store import BranchRow, EndpointRow, ProjectRow, RoleRow, now
 
 
@@ -18,15 +19,15 @@ def update_project(service: Service, project_id: str, asked: Mapping[str, Any]) 
     """A project's name, history window and settings."""
     project = service.project(project_id)
     columns: dict[str, Any] = {"updated_at": now()}
-    if asked.get("name"):
-        columns["name"] = str(asked["name"])
-    if asked.get("history_retention_seconds") is not None:
-        seconds = asked["history_retention_seconds"]
-        if not isinstance(seconds, int) or not 0 <= seconds <= 30 * 86_400:
-            raise Problem(400, "history_retention_seconds should be a number from 0 to 2592000")
-        columns["history_seconds"] = seconds
-    if isinstance(asked.get("settings"), dict):
-        columns["settings"] = {**project.settings, **shaped(asked["settings"], PROJECT_SETTINGS)}
+    given = shaped(asked, PROJECT)
+    if given.get("name"):
+        columns["name"] = given["name"]
+    if "history_retention_seconds" in given:
+        columns["history_seconds"] = given["history_retention_seconds"]
+    settings = {**project.settings, **given.get("settings", {})}
+    if "default_endpoint_settings" in given:
+        settings[COMPUTE_DEFAULTS] = {**settings.get(COMPUTE_DEFAULTS, {}), **given["default_endpoint_settings"]}
+    columns["settings"] = settings
     with service.core.store.write() as tx:
         tx.change(ProjectRow, project_id, **columns)
     return service.project(project_id)
@@ -35,10 +36,15 @@ def update_project(service: Service, project_id: str, asked: Mapping[str, Any]) 
 def update_endpoint(service: Service, project_id: str, endpoint_id: str, asked: Mapping[str, Any]) -> EndpointRow:
     """A compute's settings: autoscaling limits, suspend time-out, disabled."""
     endpoint = service.endpoint(project_id, endpoint_id)
-    settings = {**endpoint.settings, **shaped(asked, COMPUTE_SETTINGS)}
-    disabled = bool(asked.get("disabled", endpoint.disabled))
+    given = shaped(asked, COMPUTE)
+    disabled = given.pop("disabled", endpoint.disabled)
     with service.core.store.write() as tx:
-        tx.change(EndpointRow, endpoint_id, settings=settings, disabled=disabled, updated_at=now())
+        tx.change(
+            EndpointRow, endpoint_id, settings={**endpoint.settings, **given}, disabled=disabled, updated_at=now()
+        )
+    branch = service.core.branch(endpoint.branch_id)
+    if disabled and branch.cluster_id is not None:
+        service.core.cluster_of(branch).stop()
     return service.endpoint(project_id, endpoint_id)
 
 
@@ -57,6 +63,7 @@ def update_database(
     service: Service, branch: BranchRow, before: access.FoundDatabase, *, name: str, owner: str
 ) -> access.FoundDatabase:
     """A database's name and owner."""
+    access.check_database_name(name)
     with session(service.core, branch.id) as conn:
         if owner not in access.login_roles(conn):
             raise not_found(f"role {owner}")

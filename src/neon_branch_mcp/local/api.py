@@ -12,6 +12,7 @@ from starlette.routing import Mount, Route
 from ..errors import NeonBranchError
 from . import routes_account, routes_branches, routes_computes, routes_data, routes_projects
 from .keys import Keys
+from .objects import Json
 from .problems import Problem
 from .routes_common import Call, Handler, problem
 from .service import Service
@@ -36,7 +37,9 @@ def build_app(service: Service, keys: Keys) -> Starlette:
         return Route(path, run, methods=[method])
 
     routes = [route(*r) for r in ROUTES]
-    return Starlette(routes=[Mount("/api/v2", routes=routes)], exception_handlers={HTTPException: _http_exception})
+    return Starlette(
+        routes=[Mount("/api/v2", routes=routes)], exception_handlers={HTTPException: _http_exception, Exception: _bug}
+    )
 
 
 async def _guarded(request: Request, service: Service, keys: Keys, handler: Handler) -> Response:
@@ -46,16 +49,34 @@ async def _guarded(request: Request, service: Service, keys: Keys, handler: Hand
         text = await request.body()
         if len(text) > MAX_BODY:
             raise Problem(413, "the body is too large")
-        body = json.loads(text or b"{}")
-        if not isinstance(body, dict):
-            raise Problem(400, "the body should be a JSON object")
-        return await handler(Call(request, service, body, key, keys))
-    except ValueError:
-        return problem(400, "the body is not JSON")
+        return await handler(Call(request, service, _parsed(text), key, keys))
     except Problem as exc:
         return problem(exc.status, exc.message, exc.api_code)
+    except psycopg.OperationalError as exc:
+        return problem(503, f"the branch's Postgres was stopped or replaced meanwhile; ask again: {exc}")
     except (NeonBranchError, psycopg.Error) as exc:
         return problem(500, str(exc))
+
+
+def _parsed(text: bytes) -> Json:
+    """The body. Raises Problem for what is no JSON object, or holds what JSON's own rules or Unicode's do not allow."""
+    try:
+        body = json.loads(text or b"{}", parse_constant=_refuse_constant)
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise Problem(400, "the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise Problem(400, "the body should be a JSON object")
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+async def _bug(request: Request, exc: Exception) -> Response:
+    """What nobody foresaw is logged by the server, and told as Neon's API tells it."""
+    return problem(500, "internal error; the log of the control plane has it")
 
 
 async def _http_exception(request: Request, exc: Exception) -> Response:

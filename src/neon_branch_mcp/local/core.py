@@ -3,6 +3,7 @@
 import os
 import threading
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ..config import LocalConfig
@@ -11,6 +12,9 @@ from .cluster import Cluster
 from .places import Places
 from .problems import Problem, not_found
 from .store import BranchRow, ClusterRow, EndpointRow, Store, Transaction, now
+
+IMPORTING = "importing/"
+"""Before a project's id, the key under which the state names the worker that fills it: half a database is of no use to anybody."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class Core:
     worker: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex[:12]}")
     nudge: threading.Event = field(default_factory=threading.Event)
     """Set when the keeper should look at the state now and not at its next tick."""
+    counting: threading.Lock = field(default_factory=threading.Lock)
+    in_use: Counter[str] = field(default_factory=Counter)
+    """Sessions of this process's own inside a branch, which no relay counts; a branch that has one is not put to sleep."""
 
     def cluster(self, cluster_id: str) -> Cluster:
         """The cluster of this id."""

@@ -11,6 +11,7 @@ blocks that costs nothing; elsewhere it is a second copy, made only of branches 
 
 import contextlib
 import logging
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,11 +54,10 @@ def stamp(seconds: float) -> str:
 
 def lsn_number(lsn: str) -> int:
     """`16/B374D848` as a number. Raises Problem 400 for what is not an LSN."""
-    try:
-        high, low = lsn.split("/")
-        return (int(high, 16) << 32) + int(low, 16)
-    except ValueError:
-        raise Problem(400, f"{lsn!r} is not an LSN; one looks like 0/1DE2850") from None
+    parts = re.fullmatch(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})", lsn)
+    if parts is None:
+        raise Problem(400, f"{lsn!r} is not an LSN; one looks like 0/1DE2850")
+    return (int(parts[1], 16) << 32) + int(parts[2], 16)
 
 
 def base_for(tx: Transaction, branch: BranchRow, moment: Moment) -> BaseRow:

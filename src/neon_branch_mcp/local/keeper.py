@@ -14,17 +14,19 @@ import psycopg
 
 from ..errors import Cancelled, NeonBranchError
 from .clone import certificate
-from .core import Core
+from .core import Core, endpoint_of
 from .history import keep_history
 from .jobs import Jobs
 from .lease import Lease
 from .lifecycle import suspend, wake
+from .lookup import is_busy
 from .ports import move_port
-from .recovery import sweep, take_over_jobs
+from .problems import Problem
+from .recovery import sweep, take_over_jobs, undo_imports
 from .relay import Direct, Relay, Traffic
 from .service import Service
 from .spares import drop_stray_spares, keep_spare
-from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, now
+from .store import BranchRow, EndpointRow, ProjectRow, now
 
 log = logging.getLogger(__name__)
 TICK = 0.1
@@ -104,6 +106,7 @@ class Keeper:
         self._lease.remove_stale_files()
         sweep(self._core)
         take_over_jobs(self._core, self._lease, self._jobs)
+        undo_imports(self._core, self._lease, self._service)
 
     def _tls(self) -> ssl.SSLContext | None:
         if not self._core.binaries.has_openssl:
@@ -114,6 +117,10 @@ class Keeper:
         return context
 
     def _port_of(self, branch_id: str) -> int:
+        with self._core.store.read() as tx:
+            endpoint = endpoint_of(tx, branch_id)
+        if endpoint is not None and endpoint.disabled:
+            raise Problem(422, "endpoint is disabled; enable it, then connect again")
         running = wake(self._core, branch_id).running()
         return 0 if running is None else running.port
 
@@ -132,6 +139,7 @@ class Keeper:
             self._serve_ports()
             if self._is_due("jobs", TAKE_OVER_TICK):
                 take_over_jobs(self._core, self._lease, self._jobs)
+                undo_imports(self._core, self._lease, self._service)
 
     def _chores(self) -> None:
         if self._relay is None:
@@ -186,15 +194,18 @@ class Keeper:
             return
         with self._core.store.read() as tx:
             branches = tx.all(BranchRow, "cluster_id IS NOT NULL")
-            busy = {o.project_id for o in tx.all(OperationRow, "status IN ('scheduling', 'running')")}
         for branch in branches:
             seen = traffic.get(branch.id)
-            if branch.project_id in busy or (
-                seen is not None and (seen.open or seen.direct or time.monotonic() - seen.last < after)
-            ):
+            if seen is not None and (seen.open or seen.direct or time.monotonic() - seen.last < after):
                 continue
             cluster = self._core.cluster_of(branch)
             started = cluster.started_at()
-            if started is not None and now() - started > after and cluster.running() is not None:
-                log.info("suspending branch %s", branch.id)
-                suspend(self._core, branch.id)
+            if started is None or now() - started <= after or cluster.running() is None or self._is_at_work(branch):
+                continue
+            log.info("suspending branch %s", branch.id)
+            suspend(self._core, branch.id)
+
+    def _is_at_work(self, branch: BranchRow) -> bool:
+        """Whether an operation of its project, or a session of ours, may need it now."""
+        with self._core.store.read() as tx:
+            return bool(self._core.in_use[branch.id]) or is_busy(tx, branch.project_id)

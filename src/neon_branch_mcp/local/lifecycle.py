@@ -38,17 +38,29 @@ def wake(core: Core, branch_id: str) -> Cluster:
 
 @contextmanager
 def session(core: Core, branch_id: str, database: str = "postgres") -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """A superuser's session on the branch, woken for it. A branch that goes to sleep at this very moment is woken again."""
-    for attempt in range(SESSION_ATTEMPTS):
-        try:
-            connection = wake(core, branch_id).connect(database)
-            break
-        except (psycopg.OperationalError, Unreachable):
-            if attempt == SESSION_ATTEMPTS - 1:
-                raise
-            time.sleep(0.02 * (attempt + 1))
-    with connection:
+    """A superuser's session on the branch, woken for it and kept awake. A branch that goes to sleep at this very moment is woken again."""
+    with _counted(core, branch_id), _connected(core, branch_id, database) as connection:
         yield connection
+
+
+@contextmanager
+def _counted(core: Core, branch_id: str) -> Iterator[None]:
+    with core.counting:
+        core.in_use[branch_id] += 1
+    try:
+        yield
+    finally:
+        with core.counting:
+            core.in_use[branch_id] -= 1
+
+
+def _connected(core: Core, branch_id: str, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+    for attempt in range(1, SESSION_ATTEMPTS):
+        try:
+            return wake(core, branch_id).connect(database)
+        except (psycopg.OperationalError, Unreachable):
+            time.sleep(0.02 * attempt)
+    return wake(core, branch_id).connect(database)
 
 
 def _note_started(core: Core, branch_id: str) -> None:

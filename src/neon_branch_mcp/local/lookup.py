@@ -37,5 +37,10 @@ def endpoint_in(tx: Transaction, project_id: str, endpoint_id: str) -> EndpointR
 
 def refuse_if_busy(tx: Transaction, project_id: str) -> None:
     """Raises Problem 423 while an operation of the project has not ended: nothing was done."""
-    if tx.one(OperationRow, "project_id = ? AND status IN ('scheduling', 'running')", project_id):
+    if is_busy(tx, project_id):
         raise busy()
+
+
+def is_busy(tx: Transaction, project_id: str) -> bool:
+    """Whether an operation of the project has not ended."""
+    return tx.one(OperationRow, "project_id = ? AND status IN ('scheduling', 'running')", project_id) is not None

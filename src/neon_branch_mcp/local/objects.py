@@ -13,6 +13,8 @@ PLATFORM = "local"
 OWNER_ID = "5f0a1c1e-0000-4000-8000-000000000001"
 ORG_ID = "org-local-plane-00000001"
 PROVISIONER = "k8s-neonvm"
+COMPUTE_DEFAULTS = "default_endpoint_settings"
+"""Where a project's settings keep those of its new computes; the API shows the two side by side."""
 
 
 def timestamp(seconds: float) -> str:
@@ -28,8 +30,8 @@ def project(row: ProjectRow) -> Json:
         "platform_id": PLATFORM,
         "region_id": REGION,
         "provisioner": PROVISIONER,
-        "default_endpoint_settings": {},
-        "settings": dict(row.settings),
+        "default_endpoint_settings": row.settings.get(COMPUTE_DEFAULTS, {}),
+        "settings": {key: value for key, value in row.settings.items() if key != COMPUTE_DEFAULTS},
         "pg_version": row.pg_version,
         "proxy_host": "127.0.0.1",
         "branch_logical_size_limit": 0,

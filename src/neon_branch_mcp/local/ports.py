@@ -1,11 +1,42 @@
 """TCP ports of connection strings: one per compute, kept in the state, below the system's ephemeral range."""
 
 import socket
+from collections.abc import Mapping
+from typing import Any
 
+from . import ids
 from .core import Core
+from .objects import COMPUTE_DEFAULTS
 from .places import digest
 from .problems import Problem
-from .store import EndpointRow, Transaction
+from .shapes import COMPUTE_SETTINGS, shaped
+from .store import BranchRow, EndpointRow, ProjectRow, Transaction, now
+
+
+def add_endpoint(tx: Transaction, core: Core, branch: BranchRow, settings: Mapping[str, Any]) -> EndpointRow:
+    """A read-write compute for the branch, with a port of its own. Raises Problem for another type, or settings that are none."""
+    if settings.get("type") not in (None, "read_write"):
+        raise Problem(
+            422, "the local control plane has read_write computes only: a branch with a read_only one is not offered"
+        )
+    moment = now()
+    project = tx.one(ProjectRow, "id = ?", branch.project_id)
+    endpoint = EndpointRow(
+        ids.endpoint_id(),
+        branch.project_id,
+        branch.id,
+        "read_write",
+        allocate_port(tx, core),
+        {**(project.settings.get(COMPUTE_DEFAULTS, {}) if project else {}), **shaped(settings, COMPUTE_SETTINGS)},
+        False,
+        None,
+        None,
+        None,
+        moment,
+        moment,
+    )
+    tx.add(endpoint)
+    return endpoint
 
 
 def allocate_port(tx: Transaction, core: Core) -> int:

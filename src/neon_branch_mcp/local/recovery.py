@@ -5,12 +5,14 @@ import shutil
 
 from . import watchdog
 from .clone import remove
-from .core import Core
+from .core import IMPORTING, Core
 from .jobs import Jobs
 from .lease import Lease
 from .lifecycle import discard
 from .locks import locked
 from .places import sweep_elsewhere
+from .problems import Problem
+from .service import Service
 from .store import BaseRow, BranchRow, ClusterRow, JobRow, OperationRow, SpareRow
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,22 @@ def take_over_jobs(core: Core, lease: Lease, jobs: Jobs) -> int:
                 tx.change(OperationRow, operation.id, status="scheduling", failures=operation.failures + 1)
         jobs.submit(job.id)
     return len(dead)
+
+
+def undo_imports(core: Core, lease: Lease, service: Service) -> None:
+    """Delete the projects whose import was cut short by the end of its process. For the leader."""
+    with core.store.read() as tx:
+        importing = tx.metas(IMPORTING)
+    for project_id in [p for p, worker in importing.items() if not lease.is_alive(worker)]:
+        try:
+            service.delete_project(project_id)
+        except Problem as exc:
+            if exc.status != 404:  # busy: the next time
+                continue
+        else:
+            log.warning("deleting project %s, whose import was cut short", project_id)
+        with core.store.write() as tx:
+            tx.drop_meta(IMPORTING + project_id)
 
 
 def sweep(core: Core) -> None:

@@ -6,7 +6,7 @@ from . import objects
 from .keys import Key, Kind
 from .objects import ORG_ID, Json
 from .problems import Problem
-from .routes_common import Call, Route, answer, blocking, named
+from .routes_common import Call, Route, answer, blocking, named, number
 
 CREATED = 1_767_225_600.0  # 2026-01-01: the account and its organization have no history
 
@@ -108,10 +108,10 @@ async def list_keys(call: Call) -> Response:
 
 
 async def revoke_key(call: Call) -> Response:
-    number = call.path["key_id"]
-    if not number.isdigit():
+    key_id = number(call.path["key_id"])
+    if key_id is None:
         raise Problem(400, "key_id should be a number")
-    key = await blocking(call.keys.revoke, int(number))
+    key = await blocking(call.keys.revoke, key_id)
     return answer({**_key(key), "created_by": objects.OWNER_ID, "last_used_from_addr": "", "revoked": True})
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from starlette.responses import Response
 
+from ..errors import NeonBranchError
 from . import objects
 from .changes import Changed, NewBranch
 from .objects import Json
@@ -58,6 +60,8 @@ async def get_branch(call: Call) -> Response:
 async def create_branch(call: Call) -> Response:
     asked = shaped(call.part("branch"), BRANCH_BODY)
     endpoints = objects_in(call.body.get("endpoints"), "endpoints")
+    if len(endpoints) > 1:
+        raise Problem(422, "a branch has one read_write compute here, and no other")
     if asked.get("init_source") not in (None, "", "parent-data", "schema-only"):
         raise Problem(400, "init_source is parent-data or schema-only")
     wanted = NewBranch(
@@ -79,7 +83,10 @@ async def create_branch(call: Call) -> Response:
         (await blocking(call.service.branch, call.project_id, wanted.parent_id)).id if wanted.parent_id else None
     )
     source = parent_id or next(b.id for b in await blocking(call.service.branches, call.project_id) if b.is_default)
-    databases = await blocking(call.service.databases, call.project_id, source)
+    try:
+        databases = await blocking(call.service.databases, call.project_id, source)
+    except (NeonBranchError, psycopg.Error):  # the branch is being made already, and its operations tell of the rest
+        databases = ()
     call.service.submit(changed)
     assert changed.branch is not None
     uris = [
@@ -115,6 +122,8 @@ async def update_branch(call: Call) -> Response:
     given = call.part("branch")
     asked = shaped(given, BRANCH_BODY)
     columns: Json = {}
+    if asked.get("name") == "":
+        raise Problem(400, "name should have 1 to 256 characters")
     if "name" in asked:
         columns["name"] = asked["name"]
     if "protected" in asked:

@@ -90,7 +90,7 @@ def problem(status: int, message: str, code: str = "") -> Response:
 def page(call: Call, rows: Sequence[T], id_of: Callable[[T], str], *, default: int, most: int) -> Sequence[T]:
     """The rows after the cursor, at most `limit` of them. A cursor is the id of the last row seen."""
     text = call.query.get("limit") or str(default)
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    if not 1 <= (number(text) or 0) <= most:
         raise Problem(400, f"limit should be a number from 1 to {most}")
     cursor = call.query.get("cursor")
     if cursor:
@@ -99,6 +99,11 @@ def page(call: Call, rows: Sequence[T], id_of: Callable[[T], str], *, default: i
             raise Problem(400, "cursor is not one of this list")
         rows = rows[at + 1 :]
     return rows[: int(text)]
+
+
+def number(text: str) -> int | None:
+    """A whole number as digits of ASCII; None for anything else, or a longer one than is ever meant."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def flag(call: Call, name: str) -> bool:

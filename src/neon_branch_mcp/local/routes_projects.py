@@ -7,14 +7,14 @@ from .changes import Changed
 from .keys import org_required
 from .objects import ORG_ID, Json
 from .problems import Problem
-from .routes_common import PROJECT, Call, Route, answer, blocking, page
+from .routes_common import PROJECT, Call, Route, answer, blocking, flag, page
 from .shapes import PROJECT as PROJECT_BODY
 from .shapes import shaped
 from .store import EndpointRow
 
 
 async def list_projects(call: Call) -> Response:
-    rows = await blocking(call.service.projects)
+    rows = [] if flag(call, "recoverable") else await blocking(call.service.projects)  # what was deleted is gone
     org_id = call.query.get("org_id")
     if org_id and org_id != ORG_ID:
         raise Problem(404, "organization not found")
@@ -69,12 +69,20 @@ async def create_project(call: Call) -> Response:
     if call.key.kind == "personal" and not asked.get("org_id"):
         raise org_required()
     branch = asked.get("branch") or {}
+    major = call.service.core.binaries.major
+    if asked.get("pg_version", major) != major:
+        raise Problem(422, f"this control plane runs Postgres {major} only; local.bin_dir chooses another")
+    settings = dict(asked.get("settings", {}))
+    if "default_endpoint_settings" in asked:
+        settings[objects.COMPUTE_DEFAULTS] = asked["default_endpoint_settings"]
     changed = await blocking(
         call.service.create_project,
         str(asked.get("name") or "project"),
         branch=str(branch.get("name") or "main"),
         role=branch.get("role_name") or None,
         database=branch.get("database_name") or None,
+        history=asked.get("history_retention_seconds"),
+        settings=settings,
     )
     call.service.submit(changed)
     assert changed.project is not None

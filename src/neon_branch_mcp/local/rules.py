@@ -1,15 +1,27 @@
 """What a branch may be and become: its rows as they begin, and what is refused of a new branch, an end, a restore."""
 
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from ..config import LocalConfig
 from . import ids
 from .changes import NewBranch
 from .history import Moment, base_for
+from .objects import ORG_ID
 from .problems import Problem
 from .store import BranchRow, ProjectRow, RoleRow, Transaction, now
 
 MAX_LIFE = 30 * 86_400
+
+
+def project_row(name: str, major: int, history_seconds: int, settings: Mapping[str, Any]) -> ProjectRow:
+    """A project as it begins."""
+    moment = now()
+    return ProjectRow(
+        ids.project_id(), name, ORG_ID, major, "init", history_seconds, settings, created_at=moment, updated_at=moment
+    )
 
 
 def branch_row(
@@ -32,7 +44,7 @@ def branch_row(
         name=name,
         parent_id=parent.id if parent is not None and is_child else None,
         parent_lsn=None,
-        parent_timestamp=(asked.parent_timestamp or moment) if is_child else None,
+        parent_timestamp=(asked.parent_timestamp or moment) if is_child and asked.parent_lsn is None else None,
         state="init",
         pending_state="ready",
         state_changed_at=moment,
@@ -129,7 +141,25 @@ def _check_end(expires_at: float | None) -> None:
         raise Problem(400, f"expires_at should lie in the future, at most {MAX_LIFE // 86_400} days ahead")
 
 
-def check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, moment: Moment, preserve: str | None) -> None:
+def preserve(tx: Transaction, branch: BranchRow, name: str, limits: LocalConfig) -> BranchRow:
+    """The row of what a restore replaces, with the branch's place in the tree and its children."""
+    check_branches(tx, branch.project_id, limits, root=branch.parent_id is None)
+    parent = tx.one(BranchRow, "id = ?", branch.parent_id) if branch.parent_id else None
+    row = branch_row(branch.project_id, name, parent=parent)
+    row = replace(
+        row,
+        init_source=branch.init_source,
+        parent_lsn=branch.parent_lsn,
+        parent_timestamp=branch.parent_timestamp,
+    )
+    add_named(tx, row)
+    inherit_roles(tx, row, branch)
+    for child in tx.all(BranchRow, "parent_id = ?", [branch.id]):
+        tx.change(BranchRow, child.id, parent_id=row.id)
+    return row
+
+
+def check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, moment: Moment, kept: str | None) -> None:
     """Refuses to put the source's data in this branch's place."""
     if branch.is_protected:
         raise Problem(422, "cannot reset protected branch")
@@ -137,9 +167,11 @@ def check_restore(tx: Transaction, branch: BranchRow, source: BranchRow, moment:
         raise Problem(422, "branch not ready yet")
     if source.id == branch.id and moment == Moment():
         raise Problem(422, "restoring a branch to itself needs source_lsn or source_timestamp")
-    if branch.parent_id is None and source.id != branch.id:
-        raise Problem(422, "root branches cannot be reset")
+    if branch.init_source == "schema-only" and source.id != branch.id:
+        raise Problem(422, "schema-only branches cannot be reset")
+    if source.expires_at is not None and source.id != branch.id:  # it becomes the parent
+        raise Problem(422, "branches with an expiration cannot have children")
     if moment != Moment():
         base_for(tx, source, moment)
-    if preserve is None and (source.id == branch.id or tx.one(BranchRow, "parent_id = ?", branch.id)):
+    if kept is None and (source.id == branch.id or tx.one(BranchRow, "parent_id = ?", branch.id)):
         raise Problem(422, "preserve_under_name is required: the branch has children, or is restored to its own past")

@@ -14,27 +14,26 @@ import psycopg
 
 from . import access, ids
 from .changes import Changed, NewBranch
-from .core import Core, branch_in, endpoint_of
+from .core import IMPORTING, Core, branch_in, endpoint_of
 from .history import Moment, base_for, check_not_ahead
 from .jobs import Jobs, schedule
 from .lifecycle import session, wake
 from .lookup import branch_of, endpoint_in, project_in, refuse_if_busy
-from .objects import ORG_ID
-from .ports import allocate_port
+from .ports import add_endpoint
 from .problems import Problem, not_found
 from .rules import (
     add_named,
     branch_row,
-    check_branches,
     check_expiry,
     check_new_branch,
     check_projects,
     check_restore,
     inherit_roles,
+    preserve,
+    project_row,
 )
 from .sample import DATABASE, OWNER
-from .shapes import COMPUTE_SETTINGS, shaped
-from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, Transaction, now
+from .store import BranchRow, EndpointRow, OperationRow, ProjectRow, RoleRow, now
 
 Found = TypeVar("Found")
 ComputeAction = Literal["start", "suspend", "restart"]
@@ -55,6 +54,14 @@ class Service:
     def submit(self, changed: Changed) -> Future[None]:
         """The end of a call's work, which has begun already."""
         return self._jobs.submit(changed.job_id)
+
+    def finish(self, changed: Changed) -> None:
+        """Wait for the end of a call's work. Raises Problem where it failed."""
+        self.submit(changed).result()
+        for operation in changed.operations:
+            ended = self.operation(operation.project_id, operation.id)
+            if ended.status not in ("finished", "skipped"):
+                raise Problem(500, f"{ended.action} ended as {ended.status}: {ended.error}")
 
     def _begin(self, changed: Changed) -> Changed:
         """Begin the work of a call as soon as it is written down, whatever becomes of the answer."""
@@ -81,29 +88,29 @@ class Service:
         role: str | None = None,
         database: str | None = None,
         sample: bool = False,
+        importing: bool = False,
+        history: float | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Changed:
-        """A project with its root branch, one role and one database."""
+        """A project with its root branch, one role and one database.
+
+        One that is `importing` is deleted when this process ends before `imported` is called.
+        """
         role = role or (OWNER if sample else "neondb_owner")
         database = database or (DATABASE if sample else "neondb")
-        moment = now()
-        project = ProjectRow(
-            ids.project_id(),
-            name,
-            ORG_ID,
-            self.core.binaries.major,
-            "init",
-            int(self.core.config.history),
-            {},
-            moment,
-            moment,
-        )
+        access.check_role_name(role)
+        access.check_database_name(database)
+        seconds = self.core.config.history if history is None else history
+        project = project_row(name, self.core.binaries.major, int(seconds), settings or {})
         with self._store.write() as tx:
             check_projects(tx, self.core.config)
             tx.add(project)
+            if importing:
+                tx.set_meta(IMPORTING + project.id, self.core.worker)
             row = branch_row(project.id, branch, parent=None, is_default=True)
             tx.add(row)
-            endpoint = self._add_endpoint(tx, row, {})
-            owner = RoleRow(row.id, role, ids.password(), moment, moment)
+            endpoint = add_endpoint(tx, self.core, row, {})
+            owner = RoleRow(row.id, role, ids.password(), row.created_at, row.created_at)
             tx.add(owner)
             job_id, operations = schedule(
                 tx,
@@ -116,6 +123,11 @@ class Service:
                 payload={"role": role, "database": database, "sample": sample},
             )
         return self._begin(Changed(operations, project, row, [endpoint], [owner], job_id=job_id))
+
+    def imported(self, project_id: str) -> None:
+        """The project holds all that it should: it stays, whatever becomes of this process."""
+        with self._store.write() as tx:
+            tx.drop_meta(IMPORTING + project_id)
 
     def delete_project(self, project_id: str) -> Changed:
         """Everything of a project."""
@@ -155,7 +167,7 @@ class Service:
             branch_id = ids.branch_id()
             row = branch_row(project_id, asked.name or branch_id, parent=parent, asked=asked, branch_id=branch_id)
             add_named(tx, row)
-            endpoints = [self._add_endpoint(tx, row, asked.compute_settings or {})] if asked.compute else []
+            endpoints = [add_endpoint(tx, self.core, row, asked.compute_settings or {})] if asked.compute else []
             roles = inherit_roles(tx, row, parent)
             job_id, operations = schedule(
                 tx,
@@ -185,7 +197,7 @@ class Service:
             except sqlite3.IntegrityError:
                 raise Problem(409, f"branch with name {columns.get('name')} already exists") from None
             branch = branch_in(tx, branch_id)
-            if columns.get("expires_at") is not None:
+            if branch.expires_at is not None and columns.keys() & {"expires_at", "is_protected"}:
                 check_expiry(tx, branch)
         return Changed((), None, branch)
 
@@ -225,7 +237,8 @@ class Service:
     ) -> Changed:
         """Put the source's data, now or at a point in its past, in the branch's place.
 
-        With the parent as source this is a reset from the parent; with the branch itself it goes back in its own history.
+        With the parent as source this is a reset from the parent; with the branch itself it goes back in its own history, and what
+        it was becomes its parent, so that a reset undoes that. Another source becomes the parent.
         """
         moment = Moment(source_lsn, source_timestamp)
         self._check_not_ahead(project_id, source_id, moment)
@@ -235,15 +248,7 @@ class Service:
             refuse_if_busy(tx, project_id)
             check_restore(tx, branch, source, moment, preserve_under_name)
             started = now()
-            preserved: BranchRow | None = None
-            if preserve_under_name is not None:
-                check_branches(tx, project_id, self.core.config, root=branch.parent_id is None)
-                parent = tx.one(BranchRow, "id = ?", branch.parent_id) if branch.parent_id else None
-                preserved = branch_row(project_id, preserve_under_name, parent=parent)
-                add_named(tx, preserved)
-                inherit_roles(tx, preserved, branch)
-                for child in tx.all(BranchRow, "parent_id = ?", [branch_id]):
-                    tx.change(BranchRow, child.id, parent_id=preserved.id)
+            kept = None if preserve_under_name is None else preserve(tx, branch, preserve_under_name, self.core.config)
             expires = None if branch.ttl_seconds is None else started + branch.ttl_seconds
             tx.change(
                 BranchRow,
@@ -264,7 +269,8 @@ class Service:
                 actions=["create_timeline", "suspend_compute", "start_compute"],
                 payload={
                     "source_id": source.id,
-                    "preserve_as": preserved.id if preserved else None,
+                    "preserve_as": kept.id if kept else None,
+                    "parent_id": kept.id if kept and source.id == branch.id else source.id,
                     "lsn": moment.lsn,
                     "timestamp": moment.timestamp,
                 },
@@ -303,17 +309,20 @@ class Service:
 
     def is_active(self, endpoint: EndpointRow) -> bool:
         """Whether the compute's Postgres runs."""
-        branch = self.core.branch(endpoint.branch_id)
-        return branch.cluster_id is not None and self.core.cluster(branch.cluster_id).running() is not None
+        with self._store.read() as tx:
+            branch = tx.one(BranchRow, "id = ?", endpoint.branch_id)
+        if branch is None or branch.cluster_id is None:
+            return False
+        return self.core.cluster(branch.cluster_id).running() is not None
 
     def create_endpoint(self, project_id: str, branch_id: str, settings: Mapping[str, Any]) -> Changed:
         """A read-write compute for a branch that has none."""
         with self._store.write() as tx:
             branch = branch_of(tx, project_id, branch_id)
             refuse_if_busy(tx, project_id)
-            if endpoint_of(tx, branch_id) is not None:
+            if endpoint_of(tx, branch_id) is not None and settings.get("type") != "read_only":
                 raise Problem(409, "read-write endpoint already exists")
-            endpoint = self._add_endpoint(tx, branch, settings)
+            endpoint = add_endpoint(tx, self.core, branch, settings)
             job_id, operations = schedule(
                 tx,
                 self.core,
@@ -332,6 +341,8 @@ class Service:
         with self._store.write() as tx:
             endpoint = endpoint_in(tx, project_id, endpoint_id)
             refuse_if_busy(tx, project_id)
+            if endpoint.disabled and action != "suspend":
+                raise Problem(422, "endpoint is disabled")
             job_id, operations = schedule(
                 tx,
                 self.core,
@@ -352,6 +363,7 @@ class Service:
 
     def create_database(self, project_id: str, branch_id: str, name: str, owner: str) -> access.FoundDatabase:
         """A database; ready when this returns."""
+        access.check_database_name(name)
         self._check_idle(project_id, branch_id)
         with session(self.core, branch_id) as conn:
             if owner not in access.login_roles(conn):
@@ -379,6 +391,7 @@ class Service:
 
     def create_role(self, project_id: str, branch_id: str, name: str) -> RoleRow:
         """A login with a new password; ready when this returns."""
+        access.check_role_name(name)
         self._check_idle(project_id, branch_id)
         role = RoleRow(branch_id, name, ids.password(), now(), now())
         with session(self.core, branch_id) as conn:
@@ -477,23 +490,3 @@ class Service:
             with self._store.read() as tx:
                 source = branch_of(tx, project_id, branch_id)
             check_not_ahead(wake(self.core, source.id), moment)
-
-    def _add_endpoint(self, tx: Transaction, branch: BranchRow, settings: Mapping[str, Any]) -> EndpointRow:
-        moment = now()
-        port = allocate_port(tx, self.core)
-        endpoint = EndpointRow(
-            ids.endpoint_id(),
-            branch.project_id,
-            branch.id,
-            "read_write",
-            port,
-            shaped(settings, COMPUTE_SETTINGS),
-            False,
-            None,
-            None,
-            None,
-            moment,
-            moment,
-        )
-        tx.add(endpoint)
-        return endpoint

@@ -1,12 +1,21 @@
 """The shapes of what a body may hold: what is known is kept, what is not is left out, what has another type is refused."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Union
 
 from .problems import Problem
 
-Kind = Union[type, range, tuple[str, ...], "list[Kind]", "Shape"]
-"""A type, a whole number within a range, one of some texts, a list of a kind, or an object."""
+
+@dataclass(frozen=True)
+class Text:
+    """A text of at most so many characters."""
+
+    most: int
+
+
+Kind = Union[type, range, Text, tuple[str, ...], "list[Kind]", "Shape"]
+"""A type, a whole number within a range, a text with a limit, one of some texts, a list of a kind, or an object."""
 Shape = Mapping[str, Kind]
 
 AMOUNT = range(2**63)
@@ -29,19 +38,25 @@ PROJECT_SETTINGS: Shape = {
 }
 WHOLE = frozenset({"maintenance_window"})
 """Objects that are of no use without all of their keys."""
-LEAST_UNITS = 0.25
+LEAST_UNITS, MOST_UNITS = 0.25, 1024
+NAME = Text(256)
 COMPUTE_SETTINGS: Shape = {
     "autoscaling_limit_min_cu": float,
     "autoscaling_limit_max_cu": float,
     "suspend_timeout_seconds": range(-1, 604_801),
 }
+COMPUTE: Shape = {**COMPUTE_SETTINGS, "disabled": bool}
 PROJECT: Shape = {
-    "name": str,
+    "name": NAME,
     "org_id": str,
-    "branch": {"name": str, "role_name": str, "database_name": str},
+    "pg_version": int,
+    "history_retention_seconds": range(30 * 86_400 + 1),
+    "settings": PROJECT_SETTINGS,
+    "default_endpoint_settings": COMPUTE_SETTINGS,
+    "branch": {"name": NAME, "role_name": str, "database_name": str},
 }
 BRANCH: Shape = {
-    "name": str,
+    "name": NAME,
     "parent_id": str,
     "parent_lsn": str,
     "parent_timestamp": str,
@@ -49,9 +64,14 @@ BRANCH: Shape = {
     "init_source": str,
     "expires_at": str,
 }
-RESTORE: Shape = {"source_branch_id": str, "source_lsn": str, "source_timestamp": str, "preserve_under_name": str}
+RESTORE: Shape = {"source_branch_id": str, "source_lsn": str, "source_timestamp": str, "preserve_under_name": NAME}
 MOST_TEXTS = 50
-_WORDS: Mapping[object, str] = {bool: "true or false", float: f"a number from {LEAST_UNITS} on", str: "a text"}
+_WORDS: Mapping[object, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: f"a number from {LEAST_UNITS} to {MOST_UNITS}",
+    str: "a text",
+}
 
 
 def shaped(part: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
@@ -91,7 +111,9 @@ def _value(key: str, value: Any, kind: Kind) -> Any:
     return value
 
 
-def _fits(value: Any, kind: type | range | tuple[str, ...]) -> bool:
+def _fits(value: Any, kind: type | range | Text | tuple[str, ...]) -> bool:
+    if isinstance(kind, Text):
+        return isinstance(value, str) and len(value) <= kind.most
     if isinstance(kind, range):
         return isinstance(value, int) and not isinstance(value, bool) and value in kind
     if isinstance(kind, tuple):
@@ -99,11 +121,13 @@ def _fits(value: Any, kind: type | range | tuple[str, ...]) -> bool:
     if isinstance(value, bool):
         return kind is bool
     if kind is float:
-        return isinstance(value, int | float) and value >= LEAST_UNITS
+        return isinstance(value, int | float) and LEAST_UNITS <= value <= MOST_UNITS
     return isinstance(value, kind)
 
 
-def _said(kind: type | range | tuple[str, ...]) -> str:
+def _said(kind: type | range | Text | tuple[str, ...]) -> str:
+    if isinstance(kind, Text):
+        return f"a text of at most {kind.most} characters"
     if isinstance(kind, range):
         return f"a whole number from {kind.start} to {kind.stop - 1}"
     return f"one of {', '.join(kind)}" if isinstance(kind, tuple) else _WORDS[kind]

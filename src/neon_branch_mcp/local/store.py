@@ -3,7 +3,9 @@
 Rows are frozen; a change is one `write()` block, which commits as a whole or not at all.
 """
 
+import contextlib
 import json
+import os
 import queue
 import sqlite3
 import time
@@ -264,6 +266,17 @@ class Transaction:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
         return None if row is None else str(row[0])
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        """The remembered values whose keys begin so, by the rest of their keys."""
+        rows = self._connection.execute(
+            "SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", [len(prefix), prefix]
+        )
+        return {str(key)[len(prefix) :]: str(value) for key, value in rows}
+
+    def drop_meta(self, key: str) -> None:
+        """Forget a value."""
+        self._connection.execute("DELETE FROM meta WHERE key = ?", [key])
+
     def set_meta(self, key: str, value: str) -> None:
         """Remember a single value."""
         self._connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [key, value])
@@ -289,6 +302,7 @@ class Store:
         self._path = path
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._all: list[sqlite3.Connection] = []
+        _close_to_others(path)
         try:
             with self.write() as tx:
                 self._migrate(tx)
@@ -301,7 +315,6 @@ class Store:
         except ConfigError:
             self.close()
             raise
-        path.chmod(0o600)
 
     def _migrate(self, tx: Transaction) -> None:
         connection = tx._connection
@@ -365,6 +378,14 @@ class Store:
         for connection in self._all:
             connection.close()
         self._all.clear()
+
+
+def _close_to_others(path: Path) -> None:
+    """It holds passwords, and as root others can walk through its folder. SQLite gives its log the mode that the file itself has."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for file in (path, *path.parent.glob(f"{path.name}-*")):
+        with contextlib.suppress(FileNotFoundError):
+            file.chmod(0o600)
 
 
 def now() -> float:

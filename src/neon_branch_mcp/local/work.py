@@ -5,6 +5,7 @@ import contextlib
 import logging
 import subprocess
 import time
+from collections.abc import Sequence
 
 import psycopg
 
@@ -114,7 +115,7 @@ def create_branch(job: Job) -> None:
         with job.step("start_compute"):
             if not cluster.is_ready():  # a warm spare runs already
                 cluster.start()
-            _apply_passwords(core, branch.id, cluster, cloned)
+            _apply_passwords(job, cluster, cloned, _roles_of(job)[0])
             with core.store.write() as tx:
                 _hand_over(tx, branch.id, cluster, made_by=_way(cluster, cloned), parent_lsn=cloned.lsn)
             _await_port(core, branch.id)
@@ -206,15 +207,31 @@ def copy_schema(source: Cluster, target: Cluster) -> None:
     )
 
 
-def _apply_passwords(core: Core, branch_id: str, cluster: Cluster, cloned: Cloned) -> None:
-    """Make the copied roles' passwords those of the branch's rows, where they are others than those of what was copied."""
-    with core.store.read() as tx:
-        branch = branch_in(tx, branch_id)
-        own = {r.name: r.password for r in tx.all(RoleRow, "branch_id = ?", [branch_id])}
-        copied = {r.name: r.password for r in tx.all(RoleRow, "branch_id = ?", [branch.parent_id])}
+def _roles_of(job: Job) -> tuple[list[RoleRow], list[RoleRow]]:
+    """The logins with a row: the branch's, and its source's."""
+    with job.core.store.read() as tx:
+        own = tx.all(RoleRow, "branch_id = ?", [job.row.branch_id])
+        return own, tx.all(RoleRow, "branch_id = ?", [job.row.payload["source_id"]])
+
+
+def _roles_after(job: Job, cluster: Cluster) -> list[RoleRow]:
+    """The branch's logins with the source's data: its own, and those that come with the data; without those that do not."""
+    own, source = _roles_of(job)
+    protected = job.core.branch(str(job.row.payload["source_id"])).is_protected
+    new = {r.name: ids.password() if protected else r.password for r in source}
+    kept = {r.name: r for r in own}
+    branch_id, moment = str(job.row.branch_id), now()
+    roles = {**{n: RoleRow(branch_id, n, password, moment, moment) for n, password in new.items()}, **kept}
+    with cluster.connect() as conn:
+        return [roles[name] for name in access.login_roles(conn) if name in roles]
+
+
+def _apply_passwords(job: Job, cluster: Cluster, cloned: Cloned, roles: Sequence[RoleRow]) -> None:
+    """Make the copied roles' passwords those of these rows, where they are others than those of what was copied."""
+    copied = {r.name: r.password for r in _roles_of(job)[1]}
     if cloned.way == "point in time":
         copied = {}  # what they were then is not known
-    differing = {name: p for name, p in own.items() if p is not None and copied.get(name) != p}
+    differing = {r.name: r.password for r in roles if r.password is not None and copied.get(r.name) != r.password}
     if not differing:
         return
     with cluster.connect() as conn:
@@ -241,9 +258,10 @@ def restore_branch(job: Job) -> None:
     if "replaced" not in payload:
         with job.step("create_timeline"):
             cluster = _new_cluster(job)
-            cluster, cloned = _copy_of(job, cluster, durable=branch.parent_id is None)
+            cluster, cloned = _copy_of(job, cluster, durable=branch.is_default or branch.parent_id is None)
             cluster.start()
-            _apply_passwords(core, branch.id, cluster, cloned)
+            roles = _roles_after(job, cluster)
+            _apply_passwords(job, cluster, cloned, roles)
         with core.store.write() as tx:
             old = branch.cluster_id
             _hand_over(
@@ -251,10 +269,14 @@ def restore_branch(job: Job) -> None:
                 branch.id,
                 cluster,
                 made_by=_way(cluster, cloned),
+                parent_id=payload.get("parent_id", branch.parent_id),
                 parent_lsn=cloned.lsn,
-                parent_timestamp=now(),
+                parent_timestamp=payload["timestamp"] or (None if payload["lsn"] else now()),
                 last_reset_at=now(),
             )
+            tx.drop(RoleRow, "branch_id = ?", branch.id)
+            for role in roles:
+                tx.add(role)
             if payload["preserve_as"]:
                 tx.change(BranchRow, str(payload["preserve_as"]), cluster_id=old, state="ready", pending_state=None)
             elif old is not None:
