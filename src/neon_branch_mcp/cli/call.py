@@ -6,14 +6,11 @@ from typing import Annotated, Any
 
 import anyio
 import typer
-from mcp import Client
-from mcp_types import CallToolResult, TextContent
 
 from ..app import NO_KEY, Caller, open_app
 from ..config import Config
 from ..errors import ConfigError
-from ..server import build_server, session_caller
-from ..tools.catalogue import TOOLS
+from ..tools.runner import Answer, ToolRunners, served_tools, unheard
 from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project
 from .settings import settings
 
@@ -28,17 +25,16 @@ def call(
     data_dir: DataDir = None,
 ) -> None:
     """Call one tool and print its result as JSON. Exit 1 when the tool answers with an error."""
-    names = [spec.name for spec in TOOLS]
+    loaded = settings(config, api_key_file, project_id, local, data_dir)
+    names = [spec.name for spec in served_tools(loaded)]
     if tool not in names:
         raise ConfigError(f"There is no tool {tool}. There are: {', '.join(names)}.")
-    loaded = settings(config, api_key_file, project_id, local, data_dir)
     if not loaded.local.enabled and loaded.api_key() is None:
         raise ConfigError(NO_KEY)
-    result = anyio.run(_call, loaded, tool, _parsed(arguments))
-    text = "\n".join(c.text for c in result.content if isinstance(c, TextContent))
-    shown = {"error": text} if result.is_error else result.structured_content
+    answer = anyio.run(_call, loaded, tool, _parsed(arguments))
+    shown = {"error": answer.text} if answer.structured is None else json.loads(answer.structured)
     sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
-    if result.is_error:
+    if answer.is_error:
         raise typer.Exit(1)
 
 
@@ -52,6 +48,6 @@ def _parsed(arguments: str) -> dict[str, Any]:
     return value
 
 
-async def _call(config: Config, tool: str, arguments: dict[str, Any]) -> CallToolResult:
-    async with open_app(config) as app, Client(build_server(app, session_caller(Caller(client="call")))) as client:
-        return await client.call_tool(tool, arguments)
+async def _call(config: Config, tool: str, arguments: dict[str, Any]) -> Answer:
+    async with open_app(config) as app:
+        return await ToolRunners(app)[tool].run(arguments, Caller(client="call"), unheard)

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from starlette.types import Scope
 
 from ..app import App, Caller
-from ..tools.runner import Answer, ToolRunners
+from ..tools.runner import Answer, ToolRunners, unheard
 from ..tools.wire import HANDSHAKES, ToolCall, answered, tool_call
 from ..tracing import is_traced
 from .callers import CallerLimits
@@ -38,7 +38,8 @@ class DirectCalls:
         """The JSON-RPC response. Raises nothing but cancellation."""
 
         async def run() -> Answer:
-            return await self._runners[call.tool].run(call.arguments, caller, _unheard)
+            # A JSON answer has no room for progress; who wants to hear of it is answered with a stream.
+            return await self._runners[call.tool].run(call.arguments, caller, unheard)
 
         return answered(call, await self._limits.bounded(caller, call.tool, run, Answer, _error_text))
 
@@ -56,7 +57,3 @@ def _is_plain(scope: Scope) -> bool:
 
 def _error_text(answer: Answer) -> str | None:
     return answer.text if answer.is_error else None
-
-
-async def _unheard(_: str) -> None:
-    """A JSON answer has no room for progress; who wants to hear of it is answered with a stream."""

@@ -167,6 +167,10 @@ def counted(report: Callable[[int, str], Any]) -> Progress:
     return step
 
 
+async def unheard(_: str) -> None:
+    """Progress that nobody asked to hear of."""
+
+
 def _read(value: Any, wanted: Any) -> Any:
     """Some clients send a list or an object as a text that holds it (Claude Desktop does); such a text is read where no text is wanted."""
     if not isinstance(value, str) or wanted is str:
