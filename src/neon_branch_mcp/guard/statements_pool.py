@@ -80,7 +80,8 @@ class StatementPool:
             returned = True
             return report, True
         except TimeoutError:
-            return Report("bad", "parse", f"reading it took longer than {self._timeout:g} seconds"), worker is not None
+            # Not the text's fault for certain: a machine that stands still for a moment must not make an honest read unreadable for good.
+            return Report("bad", "parse", f"reading it took longer than {self._timeout:g} seconds"), False
         except (OSError, EOFError, asyncio.IncompleteReadError):
             return Report("bad", "parse", "the process that reads statements ended over it"), False
         finally:
