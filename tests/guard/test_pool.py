@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from neon_branch_mcp.guard.statements_pool import StatementPool
+from neon_branch_mcp.guard.statements_pool import LONG, StatementPool
 
 pytestmark = pytest.mark.anyio
-LONG = "SELECT " + " + ".join(f"a.c{n} * {n}" for n in range(4_000)) + " FROM a"
+SLOW = "SELECT " + " + ".join(f"a.c{n} * {n}" for n in range(4_000)) + " FROM a"
 """An honest statement that keeps the parser for a good part of a second."""
 
 
@@ -34,7 +34,7 @@ async def test_a_worker_that_crashes_is_a_refusal_and_the_next_statement_is_read
 ) -> None:
     await pool.warm()
     (worker,) = workers()
-    waiting = asyncio.create_task(pool.report(LONG, "read"))
+    waiting = asyncio.create_task(pool.report(SLOW, "read"))
     await asyncio.sleep(0.05)
     os.kill(worker.pid, end)
     report = await waiting
@@ -65,7 +65,7 @@ async def test_a_worker_that_hangs_is_ended_at_its_time_and_others_are_served_me
 async def test_a_caller_who_leaves_takes_the_worker_along(pool: StatementPool) -> None:
     await pool.warm()
     (worker,) = workers()
-    leaving = asyncio.create_task(pool.report(LONG, "read"))
+    leaving = asyncio.create_task(pool.report(SLOW, "read"))
     await asyncio.sleep(0.05)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -73,3 +73,22 @@ async def test_a_caller_who_leaves_takes_the_worker_along(pool: StatementPool) -
     assert not worker.is_running()
     report = await pool.report("DELETE FROM a", "read")
     assert report.reason == "this is a DELETE"
+
+
+async def test_a_short_text_waits_for_no_long_one() -> None:
+    pool = StatementPool(timeout=6, workers=2)
+    try:
+        await pool.warm()
+        longs = [asyncio.create_task(pool.report(f"SELECT {n} --{'x' * LONG}", "read")) for n in range(4)]
+        for _ in range(50):  # whatever worker a long text has or is given stands still
+            for worker in workers():
+                os.kill(worker.pid, signal.SIGSTOP)
+            await asyncio.sleep(0.02)
+        report = await pool.report("SELECT 1", "read")
+        assert report.kind == "read", report.reason
+        assert not any(task.done() for task in longs)
+        for task in longs:
+            task.cancel()
+        await asyncio.gather(*longs, return_exceptions=True)
+    finally:
+        await pool.aclose()

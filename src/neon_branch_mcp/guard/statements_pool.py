@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final
 
 import anyio
@@ -17,17 +17,23 @@ from .statements import HEADER, Mode, Report, too_long
 PARSE_TIMEOUT: Final = 2.0
 START_TIMEOUT: Final = 20.0  # importing the parser on a busy machine
 WORKERS: Final = 3
+LONG: Final = 10_000
+"""Characters from which on a text may keep a worker for a second or two; one worker is never given to such a text."""
 REMEMBERED: Final = 512
 REMEMBERED_LENGTH: Final = 4_000
 
 
 class StatementPool:
-    """Reports on SQL text. Starts its first worker on first need, and more only while all are busy."""
+    """Reports on SQL text. Starts its first worker on first need, and more only while all are busy.
+
+    However many long texts there are, a short one waits for none of them.
+    """
 
     def __init__(self, *, timeout: float = PARSE_TIMEOUT, workers: int = WORKERS) -> None:
         self._timeout = timeout
         self._idle: list[_Worker] = []
         self._places = asyncio.Semaphore(workers)
+        self._places_of_long = asyncio.Semaphore(max(1, workers - 1))
         self._known: OrderedDict[tuple[str, Mode], Report] = OrderedDict()
         self._refill: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -40,7 +46,7 @@ class StatementPool:
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return known
-        async with self._places:
+        async with self._places_of_long if len(sql) > LONG else nullcontext(), self._places:
             report, certain = await self._ask(sql, mode)
         if certain and len(sql) <= REMEMBERED_LENGTH:
             self._known[key] = report
