@@ -13,9 +13,18 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "guard/test_attacks.py::test_one_layer_alone_lets_no_table_change",
         "guard/test_property.py::test_never_allowed_and_changed",
     ),
-    "Honest reads run on a read-only branch: of 500 queries as DBAs and analysts write them, at most 1 % are refused.": (
+    "Honest reads run on a read-only branch: of 700 queries as DBAs and analysts write them, at most 1 % are refused.": (
         "guard/test_corpus.py::test_honest_reads_run",
         "guard/test_attacks.py::test_reads_run",
+        "guard/test_extensions.py::test_what_only_reads_runs_and_what_does_more_is_refused",
+        "guard/test_spelling.py::test_a_read_in_words_that_the_parser_does_not_know_is_a_read",
+        "guard/test_builds.py::test_both_builds_of_the_parser_judge_alike",
+    ),
+    "A text that is made to choke the guard is refused within seconds, and other callers do not wait for it.": (
+        "guard/test_attacks.py::test_a_text_made_to_choke_the_parser_is_refused_in_time_and_harms_nobody",
+        "guard/test_pool.py::test_a_worker_that_crashes_is_a_refusal_and_the_next_statement_is_read",
+        "guard/test_pool.py::test_a_worker_that_hangs_is_ended_at_its_time_and_others_are_served_meanwhile",
+        "guard/test_pool.py::test_a_short_text_waits_for_no_long_one",
     ),
     "The login of `setup-reader` reads all and writes nothing, with every other layer of the guard taken away.": (
         "guard/test_reader.py::test_it_reads_all_and_writes_nothing_with_every_other_layer_away",

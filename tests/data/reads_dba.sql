@@ -91,20 +91,6 @@ EXPLAIN (COSTS OFF) UPDATE users SET name = upper(name)
 EXPLAIN (FORMAT YAML) DELETE FROM orders WHERE id < 10
 EXPLAIN ANALYZE SELECT max(id) FROM users
 SELECT pid, usename, datname, client_addr, application_name, backend_start, xact_start, query_start, state_change, wait_event_type, wait_event, state, backend_xid, backend_xmin, query_id, left(query, 200) AS query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY xact_start NULLS LAST
-WITH RECURSIVE activity AS (
-  SELECT pg_blocking_pids(pid) blocked_by, *, age(clock_timestamp(), xact_start)::interval(0) AS tx_age, age(clock_timestamp(), state_change)::interval(0) AS state_age
-  FROM pg_stat_activity WHERE state IS DISTINCT FROM 'idle'
-  ), blockers AS (
-  SELECT array_agg(DISTINCT c ORDER BY c) AS pids FROM (SELECT unnest(blocked_by) FROM activity) AS dt(c)
-  ), tree AS (
-  SELECT activity.*, 1 AS level, activity.pid AS top_blocker_pid, ARRAY[activity.pid] AS path, ARRAY[activity.pid]::int[] AS all_blockers_above
-  FROM activity, blockers WHERE ARRAY[pid] <@ blockers.pids AND blocked_by = '{}'::int[]
-  UNION ALL
-  SELECT activity.*, tree.level + 1 AS level, tree.top_blocker_pid, path || ARRAY[activity.pid] AS path, tree.all_blockers_above || array_agg(activity.pid) OVER () AS all_blockers_above
-  FROM activity, tree WHERE NOT ARRAY[activity.pid] <@ tree.all_blockers_above AND activity.blocked_by <> '{}'::int[] AND activity.blocked_by <@ tree.all_blockers_above
-  )
-  SELECT pid, blocked_by, tx_age, state_age, backend_xid AS xid, backend_xmin AS xmin, replace(state, 'idle in transaction', 'idletx') AS state, datname, usename, wait_event_type || ':' || wait_event AS wait, (SELECT count(DISTINCT t1.pid) FROM tree t1 WHERE ARRAY[tree.pid] <@ t1.path AND t1.pid <> tree.pid) AS blkd, format('%s %s%s', lpad('[' || pid::text || ']', 9, ' '), repeat('.', level - 1) || CASE WHEN level > 1 THEN ' ' END, left(query, 1000)) AS query
-  FROM tree ORDER BY top_blocker_pid, level, pid
 SELECT schemaname, relname, indexrelname, idx_scan, idx_tup_read, idx_tup_fetch, pg_size_pretty(pg_relation_size(i.indexrelid)) AS size, indisunique, indisprimary FROM pg_stat_user_indexes i JOIN pg_index USING (indexrelid) WHERE idx_scan < 50 AND NOT indisunique ORDER BY pg_relation_size(i.indexrelid) DESC
 SELECT relname, relkind, age(relfrozenxid) AS xid_age, mxid_age(relminmxid) AS mxid_age, pg_size_pretty(pg_table_size(oid)), current_setting('autovacuum_freeze_max_age')::int - age(relfrozenxid) AS left FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relfrozenxid <> 0 ORDER BY 3 DESC LIMIT 20
 SELECT slot_name, plugin, slot_type, database, active, active_pid, xmin, catalog_xmin, restart_lsn, confirmed_flush_lsn, wal_status, safe_wal_size, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) AS lag FROM pg_replication_slots

@@ -31,9 +31,9 @@ CREATE FUNCTION by_overload(a int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELE
 CREATE FUNCTION by_overload(a text) RETURNS int LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN trap(5215); END $$;
 CREATE FUNCTION "SELECT"(a int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(5216) $$;
 CREATE FUNCTION "a b"(a int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(5217) $$;
-CREATE FUNCTION sum(a text, b text) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(5218) $$;
-CREATE FUNCTION now(a int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(5219) $$;
-CREATE FUNCTION format(a int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.trap(5220)::text; END $$;
+CREATE FUNCTION md5(a int, b int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(5218) $$;
+CREATE FUNCTION pi(a int) RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT trap(5219) $$;
+CREATE FUNCTION initcap(a int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.trap(5220)::text; END $$;
 CREATE FUNCTION lying_finish(s int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trap(5221); END $$;
 CREATE AGGREGATE lying_final(int) (SFUNC = int4pl, STYPE = int, FINALFUNC = lying_finish, INITCOND = '0');
 CREATE FUNCTION lying_start(s int, v int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trap(5222); END $$;
@@ -63,10 +63,10 @@ CREATE VIEW by_exists AS SELECT id FROM orgs WHERE NOT EXISTS (SELECT FROM canar
 CREATE VIEW by_recursion AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT trap(5239) FROM r WHERE n < 2) SELECT n FROM r;
 CREATE VIEW "Odd view" AS SELECT trap(5240) AS "t t";
 CREATE SCHEMA elsewhere;
-CREATE VIEW elsewhere.orgs AS SELECT trap(5241) AS id, 'x' AS name;
-CREATE FUNCTION elsewhere.lower(a text) RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT public.trap(5242)::text $$;
+CREATE VIEW elsewhere.shadow AS SELECT trap(5241) AS id, 'x' AS name;
+CREATE FUNCTION elsewhere.btrim(a text) RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT public.trap(5242)::text $$;
 CREATE FUNCTION elsewhere.lying_plus(a text, b text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN public.trap(5243); END $$;
-CREATE OPERATOR elsewhere.+ (LEFTARG = text, RIGHTARG = text, FUNCTION = elsewhere.lying_plus);
+CREATE OPERATOR elsewhere.@+@ (LEFTARG = text, RIGHTARG = text, FUNCTION = elsewhere.lying_plus);
 """
 
 KILL = "pg_terminate_backend({pid})"
@@ -99,10 +99,10 @@ AGAIN_ATTACKS: dict[str, tuple[str, ...]] = {
         'SELECT "SELECT"(1)',
         'SELECT "a b"(1)',
         'SELECT public . "a b" /* ( */ (1)',
-        "SELECT sum('a'::text, 'b'::text)",
-        "SELECT now(5)",
-        "SELECT now(a => 5)",
-        "SELECT format(5)",
+        "SELECT md5(1, 2)",
+        "SELECT pi(5)",
+        "SELECT pi(a => 5)",
+        "SELECT initcap(5)",
         "SELECT lying_final(id) FROM orgs",
         "SELECT lying_final(id) OVER () FROM orgs",
         "SELECT lying_moving(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM orgs",
@@ -127,11 +127,11 @@ AGAIN_ATTACKS: dict[str, tuple[str, ...]] = {
         "SELECT * FROM by_exists",
         "SELECT * FROM by_recursion",
         'SELECT "t t" FROM "Odd view"',
-        "SELECT * FROM elsewhere.orgs",
-        'TABLE "elsewhere" . "orgs"',
-        "SELECT elsewhere.lower('A')",
-        "SELECT 'a' OPERATOR(elsewhere.+) 'b'",
-        "SELECT text 'a' OPERATOR(\"elsewhere\" . +) text 'b'",
+        "SELECT * FROM elsewhere.shadow",
+        'TABLE "elsewhere" . "shadow"',
+        "SELECT elsewhere.btrim('A')",
+        "SELECT 'a' OPERATOR(elsewhere.@+@) 'b'",
+        "SELECT text 'a' OPERATOR(\"elsewhere\" . @+@) text 'b'",
     ),
     "func-4": (
         f"SELECT JSON_ARRAY({KILL} FORMAT JSON)",

@@ -19,7 +19,7 @@ import psycopg
 from anyio.from_thread import start_blocking_portal
 from psycopg import sql
 
-from neon_branch_mcp.config import LocalConfig, PolicyConfig, Secret, SqlConfig
+from neon_branch_mcp.config import PolicyConfig, Secret, SqlConfig
 from neon_branch_mcp.errors import NeonBranchError
 from neon_branch_mcp.guard.guard import Guard
 from neon_branch_mcp.guard.policy import ALL_LAYERS, Layers
@@ -28,7 +28,7 @@ from neon_branch_mcp.postgres.executor import Executor
 from neon_branch_mcp.postgres.reader import make_reader
 from neon_branch_mcp.postgres.target import Target
 
-from ..conftest import PlaneApi, Scratch, data_folder
+from ..conftest import PlaneApi, Scratch, data_folder, local_config
 from .attacks import Attack, attacks
 from .conftest import Client
 from .world import WORLD, Probe
@@ -121,12 +121,25 @@ class Ground:
             for (gid,) in conn.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
                 conn.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
             if self.made:
+                self._unsubscribe(f"copy_{self.made}")
                 conn.execute(f"DROP DATABASE IF EXISTS copy_{self.made} WITH (FORCE)".encode())
             self.made += 1
             conn.execute(f"CREATE DATABASE copy_{self.made} TEMPLATE traps OWNER shop_owner".encode())
         for path in Path("/tmp").glob("pwn_*"):
             path.unlink()
         return f"copy_{self.made}"
+
+    def _unsubscribe(self, database: str) -> None:
+        """A database with a subscription cannot be dropped."""
+        with psycopg.connect(self.scratch.superuser_uri(database), autocommit=True) as conn:
+            here = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            for (name,) in conn.execute(here).fetchall():
+                for change in (
+                    "ALTER SUBSCRIPTION {} DISABLE",
+                    "ALTER SUBSCRIPTION {} SET (slot_name = NONE)",
+                    "DROP SUBSCRIPTION {}",
+                ):
+                    conn.execute(sql.SQL(change).format(sql.Identifier(name)))
 
 
 async def play(ground: Ground, mode: Mode, wanted: Sequence[Attack]) -> Outcome:
@@ -196,7 +209,7 @@ def _ground() -> Iterator[Ground]:
     """A control plane of its own, and a branch there."""
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
-        config = LocalConfig(data_dir=stack.enter_context(data_folder()))
+        config = local_config(stack.enter_context(data_folder()), suspend_after=0)
         plane = stack.enter_context(portal.wrap_async_context_manager(open_plane(config)))
         api = PlaneApi(plane, portal)
         branch_id = api.create_branch("sweep")["id"]

@@ -32,6 +32,7 @@ def _below(classes: Iterable[type[exp.Expr]]) -> Iterator[type[exp.Expr]]:
 # A walk asks for every node, and isinstance with a long tuple is slow.
 _FORBIDDEN: frozenset[object] = frozenset(_below(FORBIDDEN))
 
+UNPARSED = "could not be parsed, so it cannot be shown that it only reads"
 _REASONS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.Into: ("creates", "SELECT … INTO creates a table"),
     exp.Lock: ("statement", "FOR UPDATE or FOR SHARE locks rows"),
@@ -46,10 +47,8 @@ def parse(sql: str) -> TreeVerdict:
         return _unparsed(sql, exc)
     except MemoryError:
         raise
-    except Exception as exc:  # noqa: BLE001 - its code trips over some texts, the compiled build (TypeError) over more than the other
-        return TreeVerdict(
-            f"could not parse it ({type(exc).__name__}), so cannot show that it only reads", "parse", parsed=False
-        )
+    except Exception:  # noqa: BLE001 - its code trips over some texts (RecursionError), compiled over others (TypeError)
+        return TreeVerdict(UNPARSED, "parse", parsed=False)
     if len(found) != 1:
         return TreeVerdict(f"{len(found)} statements in one call", "one-statement")
     return judge(found[0])
@@ -86,6 +85,4 @@ def _unparsed(sql: str, exc: ParseError) -> TreeVerdict:
         starts = [0, *(i + 1 for i, char in enumerate(sql) if char == "\n")]
         if line <= len(starts):
             offset = min(len(sql), starts[line - 1] + max(0, column - len(first.get("highlight") or "x")))
-    return TreeVerdict(
-        "could not be parsed, so it cannot be shown that it only reads", "parse", parsed=False, offset=offset
-    )
+    return TreeVerdict(UNPARSED, "parse", parsed=False, offset=offset)

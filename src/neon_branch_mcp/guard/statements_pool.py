@@ -6,6 +6,7 @@ A crash or a time-out is a Report of kind `bad`, never an exception, and the nex
 import asyncio
 import json
 from collections import OrderedDict
+from contextlib import nullcontext
 from typing import Final
 
 import anyio
@@ -16,12 +17,17 @@ from .statements_process import Spawned, spawn
 PARSE_TIMEOUT: Final = 2.0
 START_TIMEOUT: Final = 20.0  # importing the parser on a busy machine
 WORKERS: Final = 3
+LONG: Final = 10_000
+"""Characters from which on a text may keep a worker for a second or two; one worker is never given to such a text."""
 REMEMBERED: Final = 512
 REMEMBERED_LENGTH: Final = 4_000
 
 
 class StatementPool:
-    """Reports on SQL text. Starts its first worker on first need, and more only while all are busy."""
+    """Reports on SQL text. Starts its first worker on first need, and more only while all are busy.
+
+    However many long texts there are, a short one waits for none of them.
+    """
 
     def __init__(
         self, *, timeout: float = PARSE_TIMEOUT, workers: int = WORKERS, spawned: Spawned | None = None
@@ -31,6 +37,7 @@ class StatementPool:
         self._warming: asyncio.Event | None = None
         self._idle: list[_Worker] = []
         self._places = asyncio.Semaphore(workers)
+        self._places_of_long = asyncio.Semaphore(max(1, workers - 1))
         self._known: OrderedDict[tuple[str, Mode], Report] = OrderedDict()
         self._refill: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -43,7 +50,7 @@ class StatementPool:
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return known
-        async with self._places:
+        async with self._places_of_long if len(sql) > LONG else nullcontext(), self._places:
             report, certain = await self._ask(sql, mode)
         if certain and len(sql) <= REMEMBERED_LENGTH:
             self._known[key] = report
@@ -101,7 +108,8 @@ class StatementPool:
             returned = True
             return report, True
         except TimeoutError:
-            return Report("bad", "parse", f"reading it took longer than {self._timeout:g} seconds"), worker is not None
+            # Not the text's fault for certain: a machine that stands still for a moment must not make an honest read unreadable for good.
+            return Report("bad", "parse", f"reading it took longer than {self._timeout:g} seconds"), False
         except (OSError, EOFError, asyncio.IncompleteReadError):
             return Report("bad", "parse", "the process that reads statements ended over it"), False
         finally:

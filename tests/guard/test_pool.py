@@ -1,0 +1,94 @@
+"""A worker that crashes, hangs or is in the middle of something costs its own statement, and nobody else's."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from neon_branch_mcp.guard.statements_pool import LONG, StatementPool
+
+pytestmark = pytest.mark.anyio
+SLOW = "SELECT " + " + ".join(f"a.c{n} * {n}" for n in range(4_000)) + " FROM a"
+"""An honest statement that keeps the parser for a good part of a second."""
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[StatementPool]:
+    made = StatementPool(timeout=10)
+    yield made
+    await made.aclose()
+
+
+def workers() -> list[psutil.Process]:
+    """The workers of this process."""
+    children = psutil.Process().children()
+    return [child for child in children if "neon_branch_mcp.guard.statements_worker" in child.cmdline()]
+
+
+@pytest.mark.parametrize("end", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+async def test_a_worker_that_crashes_is_a_refusal_and_the_next_statement_is_read(
+    end: signal.Signals, pool: StatementPool
+) -> None:
+    await pool.warm()
+    (worker,) = workers()
+    waiting = asyncio.create_task(pool.report(SLOW, "read"))
+    await asyncio.sleep(0.05)
+    os.kill(worker.pid, end)
+    report = await waiting
+    assert (report.kind, report.rule) == ("bad", "parse")
+    assert "ended over it" in report.reason
+    assert (await pool.report("SELECT 1", "read")).kind == "read"
+
+
+async def test_a_worker_that_hangs_is_ended_at_its_time_and_others_are_served_meanwhile() -> None:
+    pool = StatementPool(timeout=1)
+    try:
+        await pool.warm()
+        (worker,) = workers()
+        os.kill(worker.pid, signal.SIGSTOP)
+        hanging = asyncio.create_task(pool.report("SELECT 1", "read"))
+        await asyncio.sleep(0)
+        assert (await pool.report("SELECT 2", "read")).kind == "read"
+        report = await hanging
+        assert (report.kind, report.rule) == ("bad", "parse")
+        assert "longer than 1 seconds" in report.reason
+        assert not worker.is_running()
+        assert (await pool.report("SELECT 1", "read")).kind == "read"
+    finally:
+        await pool.aclose()
+    assert workers() == []
+
+
+async def test_a_caller_who_leaves_takes_the_worker_along(pool: StatementPool) -> None:
+    await pool.warm()
+    (worker,) = workers()
+    leaving = asyncio.create_task(pool.report(SLOW, "read"))
+    await asyncio.sleep(0.05)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert not worker.is_running()
+    report = await pool.report("DELETE FROM a", "read")
+    assert report.reason == "this is a DELETE"
+
+
+async def test_a_short_text_waits_for_no_long_one() -> None:
+    pool = StatementPool(timeout=6, workers=2)
+    try:
+        await pool.warm()
+        longs = [asyncio.create_task(pool.report(f"SELECT {n} --{'x' * LONG}", "read")) for n in range(4)]
+        for _ in range(50):  # whatever worker a long text has or is given stands still
+            for worker in workers():
+                os.kill(worker.pid, signal.SIGSTOP)
+            await asyncio.sleep(0.02)
+        report = await pool.report("SELECT 1", "read")
+        assert report.kind == "read", report.reason
+        assert not any(task.done() for task in longs)
+        for task in longs:
+            task.cancel()
+        await asyncio.gather(*longs, return_exceptions=True)
+    finally:
+        await pool.aclose()
