@@ -209,7 +209,7 @@ def _decide_read(
     begin = where(branch, access, intent)
     explains = intent in ("explain", "explain_analyze")
     if layers.statement and (reason := _not_a_read(report, policy, intent)) is not None:
-        remedy = ONE_BY_ONE if report.rule == "one-statement" else _remedy(intent)
+        remedy = ONE_BY_ONE if report.rule == "one-statement" and intent == "query" else _remedy(intent)
         return Refuse(report.rule or "statement", f"{begin}: {reason}{_at(sql, report)}.", remedy)
     if layers.functions and report.outside is not None:
         reason = f"it names {report.outside}(), which acts beyond this transaction or runs SQL given as text"
