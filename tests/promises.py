@@ -92,7 +92,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_clients.py::test_codex_keeps_comments_other_servers_and_what_the_user_decided_about_our_tools",
         "test_clients.py::test_a_json_file_keeps_what_else_is_in_it",
         "real_clients/test_real_clients.py::test_codex_does_the_journey_over_stdio_unasked_but_for_deleting",
-        "real_clients/test_real_clients.py::test_codex_does_the_journey_over_http",
+        "real_clients/test_real_clients.py::test_codex_does_the_journey_over_http_with_its_own_key_unasked_but_for_deleting",
         "real_clients/test_real_clients.py::test_claude_code_does_the_journey",
         "real_clients/test_real_clients.py::test_the_inspector_calls_every_tool",
         "real_clients/test_interactive.py::test_with_the_guides_configuration_a_session_does_the_journey_and_asks_before_what_is_destructive",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from neon_branch_mcp.cli.check_clients import client_findings, refusal_to_start
+
+from .stdio_client import clean_env
 
 
 def findings(folder: Path, **entry: Any) -> list[tuple[str, str]]:
@@ -60,6 +63,19 @@ def test_a_token_that_the_client_asks_its_user_for_is_not_called_wrong(tmp_path:
     (tmp_path / ".vscode" / "mcp.json").write_text(json.dumps({"servers": {"neon": entry}}))
     (found,) = client_findings(tmp_path, tmp_path / "home")
     assert (found.state, "asks for the token" in found.said) == ("ok", True)
+
+
+def test_a_token_of_a_shared_server_is_not_tried_as_a_key_of_neons(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "neon_branch_mcp", "check", "--json"],
+        cwd=tmp_path,
+        env=clean_env(HOME=str(tmp_path), NEON_API_KEY="nbm_x", NEON_API_HOST="http://127.0.0.1:9/api/v2"),
+        capture_output=True,
+        text=True,
+    )
+    found = {f["title"]: (f["state"], f["said"]) for f in json.loads(done.stdout)}
+    assert found["Neon"][0] == "note" and "shared server" in found["Neon"][1]
+    assert done.returncode == 0, done.stdout
 
 
 UV = """\

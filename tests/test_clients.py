@@ -246,11 +246,11 @@ def test_what_is_no_url_is_not_written(given: str) -> None:
 
 
 def init(folder: Path, *args: str) -> "subprocess.CompletedProcess[str]":
-    """`neon-branch-mcp init` there, by a user without a key whose home is the folder."""
+    """`neon-branch-mcp init` there, by a user without a key whose home and programs are in the folder."""
     return subprocess.run(
         [sys.executable, "-m", "neon_branch_mcp", "init", *args],
         cwd=folder,
-        env=clean_env(HOME=str(folder), PATH=os.defpath),
+        env=clean_env(HOME=str(folder), PATH=f"{folder}{os.pathsep}{os.defpath}"),
         capture_output=True,
         text=True,
     )
@@ -284,3 +284,21 @@ def test_what_to_do_next_fits_where_the_entry_was_written_and_whether_it_has_a_k
     assert "trusts" not in init(tmp_path, "codex", "--user").stdout
     assert "asks for the key" in init(tmp_path, "vscode").stdout
     assert "key" not in init(tmp_path, "vscode", "--local").stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        (
+            "echo 'WARNING: x' >&2; echo 'Error: No server neon.' >&2; echo '  0: <unknown>' >&2; exit 1",
+            "Error: No server",
+        ),
+        ("echo 'not yet' >&2; exit 1", "does not see it yet: not yet"),
+        ("exit 3", "does not see it yet: exit 3"),
+        ("echo neon: enabled", "codex mcp get neon:\n    neon: enabled"),
+    ],
+)
+def test_init_shows_what_the_clients_own_command_says_of_the_entry(program: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "codex").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "codex").chmod(0o755)
+    assert told in init(tmp_path, "codex", "--local").stdout

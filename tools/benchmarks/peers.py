@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from .calls import ROW_QUERIES
 from .databases import branch_on
 from .measure import Figure, Sample, figures, in_turn, pss_of_tree, seconds
-from .servers import Peer, ours, plane_over_tcp, running
+from .servers import Ended, Peer, ours, plane_over_tcp, running
 from .start import until_listed
 from .tokens import listed
 
@@ -143,7 +143,7 @@ def _try(launch: Launch) -> None:
     with tempfile.TemporaryFile() as errors:
         try:
             peer = Peer(launch.command, dict(launch.env), errors=errors, patience=60)
-        except (OSError, EOFError) as exc:
+        except (OSError, Ended) as exc:
             errors.seek(0)
             said = errors.read().decode(errors="replace").split("\n")
             words = next((line.strip() for line in said if "rror" in line), "")
@@ -152,7 +152,7 @@ def _try(launch: Launch) -> None:
             result = peer.call(launch.tool, sql="select 1729 as n", **launch.extra)
             if "1729" not in str(result):
                 raise NotHere(f"it answered a read with {str(result)[:300]}")
-        except (RuntimeError, EOFError) as exc:
+        except RuntimeError as exc:
             raise NotHere(f"it does not answer a read: {str(exc)[:300]}") from exc
         finally:
             peer.close()

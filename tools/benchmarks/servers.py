@@ -34,6 +34,10 @@ def plane_over_tcp(data_dir: Path) -> Iterator[dict[str, str]]:
             up.terminate()
 
 
+class Ended(RuntimeError):
+    """The server went away before it answered."""
+
+
 class Peer:
     """An MCP server at the other end of two pipes, greeted with the 2025-06-18 handshake; killed when that takes `patience` seconds."""
 
@@ -61,7 +65,7 @@ class Peer:
             self.request("initialize", hello)
             self._send({"method": "notifications/initialized"})
         except BrokenPipeError as exc:
-            raise EOFError("the server ended") from exc
+            raise Ended("the server ended") from exc
         finally:
             watch.cancel()
 
@@ -80,7 +84,7 @@ class Peer:
         """The next line, parsed."""
         assert self.process.stdout is not None
         if not (line := self.process.stdout.readline()):
-            raise EOFError("the server ended")
+            raise Ended("the server ended")
         parsed: dict[str, Any] = json.loads(line)
         return parsed
 

@@ -113,6 +113,8 @@ def official(data_dir: Path, folder: Path) -> Iterator[tuple[Peer, httpx.Client,
     with plane_over_tcp(data_dir) as plane, sql_over_http() as endpoint:
         host, key, project = plane["NEON_API_HOST"], plane["NEON_API_KEY"], plane["PROJECT"]
         script = folder / "node_modules" / "@neondatabase" / "mcp-server-neon" / "dist" / "index.js"
+        if not script.is_file():
+            raise FileNotFoundError(f"{OFFICIAL} names {folder}, where there is no {script.relative_to(folder)}")
         env = {"NEON_API_HOST": host, "BENCH_SQL_ENDPOINT": endpoint, "NODE_OPTIONS": f"--import {SHIM}"}
         headers = {"authorization": f"Bearer {key}"}
         with (

@@ -22,6 +22,7 @@ from ..config import Config, find_file, find_neon_context
 from ..errors import ConfigError, NeonBranchError, Refused
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import two_statements
+from ..http.tokens import PREFIX
 from ..tools.context import Place, ToolContext
 from ..tools.sql import query
 from .check_clients import client_findings
@@ -91,11 +92,21 @@ async def findings(
         yield Finding("bad", "Settings", exc.message, "config.example.toml shows every setting.")
     else:
         yield _settings_found(config, loaded)
-        async with open_app(loaded) as app:
-            async for finding in _server_findings(app):
-                yield finding
+        if _is_of_a_shared_server(loaded):
+            said = "the key is a token of a shared server and none of Neon's; what that server works with is checked where it runs."
+            yield Finding("note", "Neon", said)
+        else:
+            async with open_app(loaded) as app:
+                async for finding in _server_findings(app):
+                    yield finding
     for finding in await anyio.to_thread.run_sync(lambda: list(client_findings(Path.cwd(), Path.home()))):
         yield finding
+
+
+def _is_of_a_shared_server(loaded: Config) -> bool:
+    """Whether all that there is for a key is what `token new` made: who only reaches a team's server over HTTP needs no more."""
+    key = loaded.api_key()
+    return not loaded.local.enabled and key is not None and key.reveal().startswith(PREFIX)
 
 
 def _versions() -> Finding:

@@ -229,7 +229,9 @@ def _ask_client(command: list[str]) -> str:
         return f"{shown} did not answer: {exc.__class__.__name__}."
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        return f"{shown} does not see it yet: {said[0] if said else f'exit {done.returncode}'}"
+        # Before the reason there may be warnings, after it a backtrace.
+        reasons = [line for line in said if line.lower().startswith("error")] or said
+        return f"{shown} does not see it yet: {reasons[0] if reasons else f'exit {done.returncode}'}"
     return f"{shown}:\n" + "\n".join(f"    {line}" for line in done.stdout.strip().splitlines()[:12])
 
 

@@ -20,6 +20,7 @@ Intent = Literal["query", "run_sql", "explain", "explain_analyze", "migration"]
 Channel = Literal["cursor", "exec", "any"]
 """`cursor`: DECLARE … CURSOR FOR the text. `exec`: the extended protocol, one statement. `any`: whatever Postgres allows."""
 ON_A_BRANCH = "Run it on a branch: create_branch, then run_sql with branch=…."
+ONE_BY_ONE = "Send them one by one; on a branch that may be written, run_sql runs several at once."
 MAY_REACH = "The operator can allow it with policy.reach_beyond."
 _MAKER = object()
 
@@ -208,7 +209,8 @@ def _decide_read(
     begin = where(branch, access, intent)
     explains = intent in ("explain", "explain_analyze")
     if layers.statement and (reason := _not_a_read(report, policy, intent)) is not None:
-        return Refuse(report.rule or "statement", f"{begin}: {reason}{_at(sql, report)}.", _remedy(intent))
+        remedy = ONE_BY_ONE if report.rule == "one-statement" and intent == "query" else _remedy(intent)
+        return Refuse(report.rule or "statement", f"{begin}: {reason}{_at(sql, report)}.", remedy)
     if layers.functions and report.outside is not None:
         reason = f"it names {report.outside}(), which acts beyond this transaction or runs SQL given as text"
         return Refuse("function", f"{begin}: {reason}.", _remedy(intent))

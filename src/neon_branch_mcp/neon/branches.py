@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import anyio
 
 from ..config import Config, Secret
-from ..errors import Ambiguous, ApiError, NotFound, Refused, UnknownOutcome
+from ..errors import Ambiguous, ApiError, Conflict, NotFound, Refused, UnknownOutcome
 from ..models import Branch, Database, Endpoint, Progress
 from . import ownership
 from .cache import Cache
@@ -245,6 +245,10 @@ class Branches:
                 made = await Creation(self._client, project_id, request, notes, progress).run()
             except PlanLimit as exc:
                 exc.add(ownership.deletable(branches))
+                raise
+            except Conflict as exc:
+                if "exists" in exc.message:
+                    exc.add(f'Pass branch="{request.name}" to work on that one, or choose another name.')
                 raise
             except ApiError as exc:
                 if source.expires_at is not None:

@@ -146,7 +146,7 @@ def _final(r: Refusal) -> NeonBranchError:
     if r.status == 404:
         return NotFound(f"{r.what}: {r.said()}")
     if r.status == 409:
-        return Conflict(f"{r.what}: {r.said()}")
+        return Conflict(f"{r.what}: {r.said()}.")
     if r.status == 400 and "org_id is required" in message:
         return OrgRequired(f"{r.what}: a personal API key needs an organization; set neon.org_id. {r.said()}")
     if r.status == 422 and "LIMIT_EXCEEDED" in r.code.upper():

@@ -140,7 +140,7 @@ class Call(Try):
         """
         last: pq.abc.PGresult | None = None
         tagged: pq.abc.PGresult | None = None
-        done = 0
+        done = unseen = 0
         fresh = True
         try:
             params = self._params if self._values else None
@@ -148,6 +148,7 @@ class Call(Try):
                 if fresh:
                     self._sink.clear()
                     tagged = None
+                    unseen += last is not None and last.nfields > 0
                 self._take(result)
                 # libpq puts the command tag on the last chunk of rows, or on the empty result after it.
                 tagged = result if result.command_status else tagged
@@ -164,6 +165,10 @@ class Call(Try):
             )
         if last is None:
             return RowSet((), [], None, "", statements=0)
+        if unseen:
+            self._notices.append(
+                f"NOTE: this is the result of the last statement; {unseen} before it returned rows too. Send those in calls of their own."
+            )
         return await self._row_set(wire, last, counted=tagged or last, statements=max(1, done))
 
     def _take(self, result: pq.abc.PGresult) -> None:

@@ -39,7 +39,10 @@ async def create_branch(
     parent: Annotated[
         str | None, Field(description="Branch to copy, by id or name; default: the default branch.")
     ] = None,
-    expires_in: Annotated[str | None, Field(description='Life, like "7d" or "12h", at most 30d; default 7d.')] = None,
+    expires_in: Annotated[
+        str | None,
+        Field(description='Life, like "12h", at most 30d; default 7d. "": no end, which a branch with children needs.'),
+    ] = None,
     schema_only: Annotated[bool, Field(description="Copy the schema without its rows; default false.")] = False,
     parent_timestamp: Annotated[
         str | None, Field(description="Copy the parent as it was then: 2026-01-31T12:00:00Z.")
