@@ -2,7 +2,7 @@
 
 Left unsaid are the names that Postgres itself would give, btree, a serial column's sequence, a primary key's columns in a foreign key that
 points at it, and the cast of a default to its column's own type. Where an answer begins with LEGEND, signs stand for the words that a
-schema repeats most.
+schema repeats most, and comparisons with constants stand as people write them (schema_terms).
 """
 
 import re
@@ -24,6 +24,7 @@ from .schema import (
     Trigger,
     View,
 )
+from .schema_terms import in_table
 
 SERIALS = {"integer": "serial", "bigint": "bigserial", "smallint": "smallserial"}
 LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -104,7 +105,8 @@ def column_text(table: Table, column: Column, constraints: list[Constraint], con
         text += f" generated {detail.identity} as identity"
         if detail.sequence is not None:
             text += sequence_options_text(detail.sequence.options, type_=column.type, wrap=True)
-    return text + "".join(f" {constraint_text(table, c, column.name, context)}" for c in constraints)
+    held = "".join(f" {constraint_text(table, c, column.name, context)}" for c in constraints)
+    return text + (in_table(held, table) if context.signs else held)
 
 
 def _value_text(column: Column, default: str) -> str:
