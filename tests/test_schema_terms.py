@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from neon_branch_mcp.postgres.schema_terms import plain_terms
+from neon_branch_mcp.postgres.schema_terms import plain_terms, signature
 
 COLUMNS = 'v varchar(9), w text, c char(2), n int, m numeric, u uuid, "Odd ""v" varchar, vs varchar[]'
 VARCHARS = {"v", '"Odd ""v"'}
@@ -46,3 +46,26 @@ def test_a_check_is_shown_plainly_and_means_the_same(written: str, database_uri:
         assert printed(shown) == first
         # Once a dump was restored, Postgres prints another form of the same.
         assert plain_terms(printed(first), VARCHARS) == shown
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("a integer, b text DEFAULT NULL::text", "a int, b text default NULL"),
+        (
+            "at timestamp with time zone DEFAULT NULL::timestamp with time zone, x boolean DEFAULT false",
+            "at timestamptz default NULL, x bool default false",
+        ),
+        ("a character varying DEFAULT 'it''s, DEFAULT'::character varying", "a varchar default 'it''s, DEFAULT'"),
+        ("a integer[] DEFAULT '{}'::integer[], OUT b double precision", "a int[] default '{}', OUT b float8"),
+        ("a text DEFAULT NULL::character varying", "a text default NULL::character varying"),
+        (
+            '"integer" integer, "DEFAULT" s."boolean" DEFAULT NULL::s."boolean"',
+            '"integer" int, "DEFAULT" s."boolean" default NULL::s."boolean"',
+        ),
+        ("a text DEFAULT ('x'::text || 'integer'::text)", "a text default ('x'::text || 'integer'::text)"),
+        ("VARIADIC integers integer[]", "VARIADIC integers int[]"),
+    ],
+)
+def test_a_signature_has_short_types_and_defaults_without_their_own_type(printed: str, shown: str) -> None:
+    assert signature(printed) == shown

@@ -34,7 +34,7 @@ from .schema_parts import (
     trigger_text,
     without_double_parentheses,
 )
-from .schema_terms import in_table, plain_terms
+from .schema_terms import in_table, plain_terms, signature
 
 MOST_REFERENCES = 50
 SMALL = 100_000  # bytes: a smaller table's size says nothing
@@ -224,8 +224,8 @@ def _domain(domain: Domain) -> str:
 
 
 def _function(f: Function) -> str:
-    result = f" returns {f.result}" if f.result else ""
+    result = f" returns {signature(f.result)}" if f.result else ""
     language = "" if f.language == "plpgsql" or f.kind == "aggregate" else f" language {f.language}"
     volatility = "" if f.volatility == "volatile" or f.kind == "aggregate" else f" {f.volatility}"
     definer = " security definer" if f.security_definer else ""
-    return f"{f.kind} {quote(f.name)}({f.arguments}){result}{language}{volatility}{definer}"
+    return f"{f.kind} {quote(f.name)}({signature(f.arguments)}){result}{language}{volatility}{definer}"

@@ -29,6 +29,23 @@ COMPARED: Final = re.compile(
 NUMBERS: Final = re.compile(rf"{NUMBER}(?:, {NUMBER})*")
 CONSTANT: Final = re.compile(rf"{STRING}|{NUMBER}")
 
+# In the arguments of a function: a default that repeats the argument's type, and the long names of types.
+REPEATED: Final = re.compile(
+    rf"""(?P<type>[\w ]+(?:\(\d+\))?(?:\[\])*) DEFAULT (?P<value>NULL|{STRING})::(?P=type)(?=, |$)|"(?:[^"]|"")*"|{STRING}"""
+)
+LONG: Final = {
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "time with time zone": "timetz",
+    "time without time zone": "time",
+    "character varying": "varchar",
+    "double precision": "float8",
+    "integer": "int",
+    "boolean": "bool",
+    "DEFAULT": "default",
+}
+LONG_NAMES: Final = re.compile(rf"""(?<![\w".:])(?:{"|".join(LONG)})(?![\w"])|"(?:[^"]|"")*"|{STRING}""")
+
 
 def varchars(table: Table) -> Set[str]:
     """The names of its varchar columns, as SQL takes them."""
@@ -45,6 +62,12 @@ def plain_terms(text: str, varchars: Set[str]) -> str:
 def in_table(text: str, table: Table) -> str:
     """The text of one of the table's constraints or indexes, its comparisons written plainly."""
     return plain_terms(text, varchars(table)) if "::" in text or "ARRAY[" in text else text
+
+
+def signature(text: str) -> str:
+    """The arguments or the result of a function, types by their short names and defaults without the cast to the argument's own type."""
+    text = REPEATED.sub(lambda m: f"{m['type']} DEFAULT {m['value']}" if m["type"] else m[0], text)
+    return LONG_NAMES.sub(lambda m: LONG.get(m[0], m[0]), text)
 
 
 def _plain(found: re.Match[str], varchars: Set[str]) -> str:
