@@ -55,7 +55,8 @@ async def verify(
     """The report on `branch` against `base`.
 
     After `seconds` the queries are stopped, and what was not reached is unproven (`complete` is false). When the caller is cancelled the
-    queries stop too. Raises SqlError and its kin when a check fails, naming check and side, and Conflict when its columns do not fit or two share a name.
+    queries stop too. Raises SqlError and its kin when a check fails, naming check and side; Conflict when its columns do not
+    fit or two share a name.
     """
     if twice := [n for n, times in Counter(c.name for c in checks).items() if times > 1]:
         raise Conflict(f"Two checks are named {twice[0]!r}; give each a name of its own.")

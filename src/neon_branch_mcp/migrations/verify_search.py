@@ -88,10 +88,10 @@ class Finder:
     async def _same_values(
         self, outcome: TableOutcome, column: TableColumn, place: Place, other: TableColumn, how: Canonical
     ) -> bool:
-        counted = outcome.non_null.get(column.name)
-        if counted is not None and (await self._non_null(place))[other.name] != counted:
-            return False
         ours = await self.total("base", outcome.tables.base, [filled(how.base, column.name)], column.name)
+        # One scan counts all columns of the place; only those that hold as many values are hashed.
+        if (await self._non_null(place))[other.name] != ours[0]:
+            return False
         return ours == await self.total("branch", place.table, [filled(how.branch, other.name)], other.name)
 
     async def _keyed_by(
