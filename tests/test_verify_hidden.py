@@ -124,6 +124,45 @@ async def test_two_equal_tables_merged_into_one_are_not_both_in_it(empty: TwoSid
     assert sorted(verdicts(await empty.verify()).values()) == ["preserved", "unproven"]
 
 
+PRICES = """CREATE TABLE t (id int PRIMARY KEY, price numeric(8,2), took int, share float8);
+    INSERT INTO t SELECT n, n * 0.37, n % 30, n / 8.0 FROM generate_series(0, 99) n; INSERT INTO t VALUES (-1)"""
+TO_CENTS = "ALTER TABLE t ALTER price TYPE bigint USING price * 100"
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "said"),
+    [
+        (TO_CENTS, "price", "times 100"),
+        ("UPDATE t SET price = price * 100", "price", "times 100"),
+        ("UPDATE t SET took = took * 1000", "took", "times 1,000"),
+        ("ALTER TABLE t ALTER took TYPE numeric USING took / 3600.0000000000000000", "took", ""),
+        ("UPDATE t SET share = share / 100", "share", "divided by 100"),
+        (f"{TO_CENTS}; UPDATE t SET price = price + 1 WHERE id = 77", "price", ""),
+        (f"{TO_CENTS}; UPDATE t SET price = 0 WHERE id = -1", "price", ""),
+        ("ALTER TABLE t ALTER price TYPE int USING price", "price", ""),
+        ("UPDATE t SET price = price * 100 WHERE id < 9", "price", ""),
+        ("UPDATE t SET price = price * 10", "price", ""),
+        ("UPDATE t SET price = -price", "price", ""),
+    ],
+)
+async def test_numbers_in_another_unit_are_unproven_where_all_went_along(
+    empty: TwoSides, change: str, name: str, said: str
+) -> None:
+    on_both(empty, PRICES)
+    empty.migrate(change)
+    found = column(table(await empty.verify(), "t"), name)
+    assert (found.verdict, said in found.reason) == ("unproven" if said else "lost", True), found
+
+
+async def test_prices_in_cents_are_proven_by_a_check(empty: TwoSides) -> None:
+    on_both(empty, PRICES)
+    empty.migrate(TO_CENTS)
+    report = await empty.verify(
+        check("c", "SELECT id, price FROM t", "SELECT id, (price / 100.0)::numeric(8,2) FROM t")
+    )
+    assert report.verdict == "preserved"
+
+
 async def test_old_values_kept_in_a_new_column_are_found_and_a_check_is_written(empty: TwoSides) -> None:
     on_both(empty, LOG)
     empty.migrate(

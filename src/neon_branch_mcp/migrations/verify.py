@@ -34,6 +34,7 @@ from .verify_report import CheckFinding, TableFinding, VerifyReport, worst
 from .verify_search import ColumnFound, Finder, Place, places
 from .verify_side import BaseIs, Side, SideRun, both, opened
 from .verify_tables import TableOutcome, measure, pair_tables
+from .verify_units import find_units
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -163,11 +164,13 @@ class _Verification:
         finder = Finder(self._base, self._branch, where, theirs.references, self._seed)
         rows = RowFinder(self._branch, finder, where, self._outcomes)
         for outcome in self._outcomes:
-            if outcome.failure or not self._new:
+            if outcome.failure:
                 continue
             try:
                 async with self._base.savepoint(), self._branch.savepoint():
-                    await self._search_for(outcome, finder, rows)
+                    await find_units(self._base, self._branch, outcome, self._seed)
+                    if self._new:
+                        await self._search_for(outcome, finder, rows)
             except TimedOut:
                 raise
             except NeonBranchError as exc:

@@ -11,6 +11,7 @@
 | could not be read, not reached in time, of a type whose equality proves nothing when texts differ | unproven |
 | gone, and nothing on the branch is new: there is no place where it could be | lost |
 | rows missing, where the key's type, or without a key a column's, changed so that no difference proves anything | unproven |
+| numbers that are all the old ones in another unit (times 100) | unproven, with the factor |
 | times changed to later ones in a table with a trigger before each UPDATE (updated_at) | unproven |
 | rows missing, and a table gained their keys, or a new one packs rows in another shape | unproven |
 | values changed, and the old ones are in a new column | unproven, with a check to pass |
@@ -152,6 +153,8 @@ def _column(outcome: TableOutcome, pair: ColumnPair, changed: int, evidence: Evi
     if trigger := outcome.touched.get(name):
         told = f"{reason}, each to a time after all of the base's: trigger {trigger} runs before every UPDATE; disable it to keep them"
         return ColumnFinding(name, "unproven", told)
+    if unit := outcome.units.get(name):
+        return ColumnFinding(name, "unproven", f"{reason}; each is {unit}")
     if evidence.base_is == "parent now":
         return ColumnFinding(name, "unproven", f"{reason}, on the branch or on the parent since")
     if found := evidence.columns.get((outcome.tables.base.oid, name)):
