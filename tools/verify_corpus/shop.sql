@@ -202,10 +202,9 @@ DROP TABLE users CASCADE;
 -- against: select id, (price / 100.0)::int from products
 ALTER TABLE products ALTER price TYPE bigint USING price * 100;
 
--- == cancelled_orders_moved_to_a_table_that_was_there: keeping
+-- == cancelled_orders_in_a_table_of_their_own: keeping
 CREATE TABLE audit (LIKE orders);
 INSERT INTO audit SELECT * FROM orders WHERE status = 'cancelled';
-DELETE FROM order_items i USING orders o WHERE false;
 ALTER TABLE order_items DROP CONSTRAINT order_items_order_id_fkey;
 DELETE FROM orders WHERE status = 'cancelled';
 
