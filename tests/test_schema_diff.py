@@ -154,7 +154,7 @@ async def test_the_difference_the_other_way_round_undoes_the_change(shop: Connec
 
 
 async def test_a_sequence_that_is_unlogged_with_its_table_is_told_with_it(shop: Connection) -> None:
-    await shop.execute("create table notes (id serial)")
+    await shop.execute("create table notes (id serial, n int generated always as identity)")
     before, changed = await introspect(shop), await after(shop, "alter table notes set unlogged")
     assert [c.summary for c in diff(before, changed).changes] == ["alter table notes: unlogged"]
     assert [c.summary for c in diff(changed, before).changes] == ["alter table notes: logged"]

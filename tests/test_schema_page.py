@@ -1,5 +1,6 @@
 """The schema for people: one HTML page with a picture, with Graphviz and without."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
@@ -50,6 +51,17 @@ def test_without_graphviz_no_two_tables_overlap(number: int) -> None:
             assert ax + aw <= bx or bx + bw <= ax or ay + ah <= by or by + bh <= ay
     width, height = int(svg.attrib["width"]), int(svg.attrib["height"])
     assert all(x + w <= width and y + h <= height for x, y, w, h in boxes)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 50])
+def test_every_line_is_within_the_picture(number: int) -> None:
+    svg = ET.fromstring(picture(tables(number), graphviz=False))
+    lines = [
+        d for path in svg.iter("{http://www.w3.org/2000/svg}path") if path.get("marker-end") and (d := path.get("d"))
+    ]
+    across = [float(x) for d in lines for x in re.findall(r"(-?\d+) -?\d+", d)]
+    assert lines
+    assert 0 <= min(across) <= max(across) <= float(svg.get("width", "0"))
 
 
 def test_many_tables_show_their_keys_only() -> None:

@@ -73,6 +73,21 @@ def test_a_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:
         Position.parse(cursor)
 
 
+def test_what_a_caller_said_is_not_said_back_at_length() -> None:
+    with pytest.raises(NotFound) as raised:
+        select(ENTRIES, ["x" * 5_000])
+    assert len(str(raised.value)) < 500
+    with pytest.raises(NotFound) as raised:
+        Position.parse("0" * 5_000)
+    assert len(str(raised.value)) < 500
+
+
+def test_a_page_on_which_nothing_is_left_says_so() -> None:
+    found = Page(["-- head"], 8_000).finish(ENTRIES, None)
+    assert "nothing is left from this cursor on" in found.text
+    assert "nothing is left" not in Page(["-- head"], 8_000).finish([], None).text
+
+
 def test_pages_of_a_budget_hold_every_line_once() -> None:
     lines = {e.key: [f"{e.name} {e.identity} line {n} " + "x" * 90 for n in range(9)] for e in ENTRIES}
     entries, seen, start = sorted(ENTRIES, key=lambda e: e.key), [], None

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from neon_branch_mcp.errors import Conflict
+
 from .conftest import Scratch
 from .verify_shop import TwoSides, check, column, on_both, table, two_empty, verdicts
 
@@ -101,6 +103,66 @@ async def test_missing_rows_are_unproven_only_where_a_new_table_may_hold_them(
     assert (found.verdict, "may be in old" in found.reason) == (verdict, verdict == "unproven"), found
 
 
+async def test_rows_moved_to_a_table_that_was_there_are_found(empty: TwoSides) -> None:
+    on_both(
+        empty,
+        f"{LOG}; CREATE TABLE old (LIKE log, at date DEFAULT '2025-01-01'); INSERT INTO old SELECT -id, what FROM log WHERE id < 9",
+    )
+    empty.migrate("INSERT INTO old SELECT id, what FROM log WHERE id <= 30; DELETE FROM log WHERE id <= 30")
+    report = await empty.verify()
+    assert verdicts(report) == {"log": "preserved", "old": "preserved"}
+    assert "are now in old, unchanged" in table(report, "log").reason
+    empty.migrate("UPDATE old SET what = upper(what) WHERE id = 30")
+    assert table(await empty.verify(), "log").verdict == "unproven"
+    empty.migrate("DELETE FROM old WHERE id = 30")
+    assert verdicts(await empty.verify()) == {"log": "lost", "old": "preserved"}
+
+
+async def test_two_equal_tables_merged_into_one_are_not_both_in_it(empty: TwoSides) -> None:
+    on_both(empty, f"{LOG}; CREATE TABLE log2 AS TABLE log")
+    empty.migrate("CREATE TABLE logs AS TABLE log UNION TABLE log2; DROP TABLE log, log2")
+    assert sorted(verdicts(await empty.verify()).values()) == ["preserved", "unproven"]
+
+
+PRICES = """CREATE TABLE t (id int PRIMARY KEY, price numeric(8,2), took int, share float8);
+    INSERT INTO t SELECT n, n * 0.37, n % 30, n / 8.0 FROM generate_series(0, 99) n; INSERT INTO t VALUES (-1)"""
+TO_CENTS = "ALTER TABLE t ALTER price TYPE bigint USING price * 100"
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "said"),
+    [
+        (TO_CENTS, "price", "times 100"),
+        ("UPDATE t SET price = price * 100", "price", "times 100"),
+        ("UPDATE t SET took = took * 1000", "took", "times 1,000"),
+        ("ALTER TABLE t ALTER took TYPE numeric USING took / 3600.0000000000000000", "took", ""),
+        ("UPDATE t SET share = share / 100", "share", "divided by 100"),
+        (f"{TO_CENTS}; UPDATE t SET price = price + 1 WHERE id = 77", "price", ""),
+        (f"{TO_CENTS}; UPDATE t SET price = 0 WHERE id = -1", "price", ""),
+        ("ALTER TABLE t ALTER price TYPE int USING price", "price", ""),
+        ("UPDATE t SET price = price * 100 WHERE id < 9", "price", ""),
+        ("UPDATE t SET price = price * 10", "price", ""),
+        ("UPDATE t SET price = -price", "price", ""),
+    ],
+)
+async def test_numbers_in_another_unit_are_unproven_where_all_went_along(
+    empty: TwoSides, change: str, name: str, said: str
+) -> None:
+    on_both(empty, PRICES)
+    empty.migrate(change)
+    found = column(table(await empty.verify(), "t"), name)
+    assert (found.verdict, said in found.reason) == ("unproven" if said else "lost", True), found
+
+
+async def test_prices_in_cents_are_proven_by_a_check(empty: TwoSides) -> None:
+    on_both(empty, PRICES)
+    empty.migrate(TO_CENTS)
+    report = await empty.verify(
+        check("c", "SELECT id, price FROM t", "SELECT id, (price / 100.0)::numeric(8,2) FROM t")
+    )
+    assert report.verdict == "preserved"
+
+
 async def test_old_values_kept_in_a_new_column_are_found_and_a_check_is_written(empty: TwoSides) -> None:
     on_both(empty, LOG)
     empty.migrate(
@@ -162,6 +224,19 @@ async def test_a_case_over_what_the_branch_has_beside_the_key_proves_it(empty: T
     empty.migrate("ALTER TABLE t ADD code int; UPDATE t SET code = 1; ALTER TABLE t DROP value")
     mapped = "SELECT name, CASE code WHEN 1 THEN 'x' ELSE 't.name' END FROM t"
     assert (await empty.verify(check("c", "SELECT name, value FROM t", mapped))).verdict == "preserved"
+
+
+async def test_two_checks_of_one_name_are_refused(empty: TwoSides) -> None:
+    with pytest.raises(Conflict, match="Two checks are named 'c'"):
+        await empty.verify(check("c", "SELECT 1", "SELECT 1"), check("c", "SELECT 2", "SELECT 2"))
+
+
+async def test_a_check_over_a_parent_says_that_it_reads_the_children_too(empty: TwoSides) -> None:
+    on_both(empty, f"{LOG}; CREATE TABLE mail () INHERITS (log); INSERT INTO mail VALUES (1000, 'm')")
+    empty.migrate("CREATE TABLE logs AS TABLE log; ALTER TABLE log DROP what")
+    report = await empty.verify(check("c", "SELECT id, what FROM log", "SELECT id, what FROM logs"))
+    assert report.verdict == "unproven"
+    assert "91 of 90 values (read those of its children by themselves" in report.checks[0].partly[0]
 
 
 async def test_an_enum_read_as_text_by_its_name_proves_the_column(empty: TwoSides) -> None:

@@ -26,9 +26,9 @@ def plain_tables(schema: Schema) -> list[Table]:
     return [t for t in schema.tables if t.kind == "table" and not t.parents and t.columns]
 
 
-def _per_table(statement: str, told: str) -> Maker:
+def _per_table(statement: str, told: str, wanted: Callable[[Table], bool] = lambda t: True) -> Maker:
     def make(schema: Schema) -> Iterator[Known]:
-        for t in plain_tables(schema):
+        for t in filter(wanted, plain_tables(schema)):
             names = {"table": qualified(t.schema, t.name), "said": dotted(t.schema, t.name)}
             first = quote(t.columns[0].name)
             yield Known(statement.format(**names, first=first), told.format(**names, first=first))
@@ -180,7 +180,9 @@ CHANGES: dict[str, Maker] = {
     "drop function": _drop_function,
     "policy": _per_table("create policy zz on {table} using (true)", "create policy zz on {said} for all"),
     "row security": _per_table(
-        "alter table {table} enable row level security", "alter table {said}: row level security enabled"
+        "alter table {table} enable row level security",
+        "alter table {said}: row level security enabled",
+        lambda t: not t.row_security,
     ),
     "grant": _per_table("grant truncate on {table} to pg_monitor", "grants on table {said}: +TRUNCATE pg_monitor"),
     "enum value": _enum_value,
@@ -194,6 +196,8 @@ CHANGES: dict[str, Maker] = {
     "comment on column": _per_table(
         "comment on column {table}.{first} is 'zz'", "comment on column {said}.{first}: zz"
     ),
-    "unlogged": _per_table("alter table {table} set unlogged", "alter table {said}: unlogged"),
+    "unlogged": _per_table(
+        "alter table {table} set unlogged", "alter table {said}: unlogged", lambda t: not t.unlogged
+    ),
     "options": _per_table("alter table {table} set (fillfactor = 61)", "alter table {said}: options ("),
 }

@@ -195,6 +195,22 @@ CREATE SCHEMA crm;
 CREATE TABLE crm.users AS TABLE users;
 DROP TABLE users CASCADE;
 
+-- == prices_in_cents_under_the_same_name_with_a_check: keeping
+-- check: select id, price from products
+-- against: select id, (price / 100.0)::numeric(10, 2) from products
+-- weak: select id, price::int from products
+-- against: select id, (price / 100.0)::int from products
+ALTER TABLE products ALTER price TYPE bigint USING price * 100;
+
+-- == cancelled_orders_in_a_table_of_their_own: keeping
+CREATE TABLE audit (LIKE orders);
+INSERT INTO audit SELECT * FROM orders WHERE status = 'cancelled';
+ALTER TABLE order_items DROP CONSTRAINT order_items_order_id_fkey;
+DELETE FROM orders WHERE status = 'cancelled';
+
+-- == prices_in_whole_numbers_of_cents_but_one: losing
+ALTER TABLE products ALTER price TYPE bigint USING price * 100 + (id = 99)::int;
+
 -- == batches_that_miss_their_border: losing
 CREATE TABLE copied (LIKE orders INCLUDING ALL);
 INSERT INTO copied SELECT * FROM orders WHERE id < 7500;

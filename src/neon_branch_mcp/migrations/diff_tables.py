@@ -149,7 +149,7 @@ def _column(old: Table, new: Table, before: Column, after: Column) -> Iterator[C
     if before.not_null != after.not_null and not _follows_from_key(old, new, after):
         action = "SET NOT NULL" if after.not_null else "DROP NOT NULL"
         yield change(action.lower(), f"{at} {action}")
-    if (b.identity, b.sequence) != (a.identity, a.sequence):
+    if (b.identity, _as_its_table(b.sequence, old, new)) != (a.identity, a.sequence):
         yield _identity(change, at, before, after)
     for what, was_, now_, keyword in (
         ("storage", b.storage, a.storage, "STORAGE"),
@@ -208,6 +208,16 @@ def _follows_from_key(old: Table, new: Table, column: Column) -> bool:
     had = any(c.kind == "primary key" and column.name in c.columns for c in old.constraints)
     has = any(c.kind == "primary key" and column.name in c.columns for c in new.constraints)
     return column.not_null and has and not had
+
+
+def _as_its_table(sequence: SequenceObject | None, old: Table, new: Table) -> SequenceObject | None:
+    """An identity column's sequence before, as it is once it went with its table: to another schema or owner, or unlogged."""
+    if sequence is None:
+        return None
+    here = {"schema": sequence.schema, "owner": sequence.owner, "unlogged": sequence.unlogged}
+    gone_along = {what: getattr(new, what) for what, was in here.items() if was == getattr(old, what)}
+    place = (new.schema, new.name, sequence.owned_by[2]) if sequence.owned_by else None
+    return replace(sequence, owned_by=place, **gone_along)
 
 
 def _identity(change: MakeChange, at: str, before: Column, after: Column) -> Change:

@@ -17,22 +17,24 @@ left out. Large objects are compared as a table of them. Views, sequences, forei
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from ..errors import NeonBranchError, TimedOut
+from ..errors import Conflict, NeonBranchError, TimedOut
 from ..postgres.waiting import uninterrupted
 from .fingerprint import new_seed
 from .verify_catalogue import Catalogue, read_catalogue
 from .verify_checks import Check, PreparedCheck, key_places, named, prepare, run
 from .verify_coverage import Coverage, cover
 from .verify_judge import Evidence, judge
-from .verify_perhaps import may_be_in
+from .verify_moved import RowFinder
 from .verify_report import CheckFinding, TableFinding, VerifyReport, worst
 from .verify_search import ColumnFound, Finder, Place, places
 from .verify_side import BaseIs, Side, SideRun, both, opened
 from .verify_tables import TableOutcome, measure, pair_tables
+from .verify_units import find_units
 
 Progress = Callable[[str], Awaitable[None]]
 
@@ -54,8 +56,11 @@ async def verify(
     """The report on `branch` against `base`.
 
     After `seconds` the queries are stopped, and what was not reached is unproven (`complete` is false). When the caller is cancelled the
-    queries stop too. Raises SqlError and its kin when a check fails, naming check and side, and Conflict when its columns do not fit.
+    queries stop too. Raises SqlError and its kin when a check fails, naming check and side; Conflict when its columns do not
+    fit or two share a name.
     """
+    if twice := [n for n, times in Counter(c.name for c in checks).items() if times > 1]:
+        raise Conflict(f"Two checks are named {twice[0]!r}; give each a name of its own.")
     loop = asyncio.get_running_loop()
     began = loop.time()
     deadline = began + seconds
@@ -157,12 +162,15 @@ class _Verification:
         self._new = (*_labels(where), *_grown(self._outcomes))
         where = [p for p in where if await self._readable(p)]
         finder = Finder(self._base, self._branch, where, theirs.references, self._seed)
+        rows = RowFinder(self._branch, finder, where, self._outcomes)
         for outcome in self._outcomes:
-            if outcome.failure or not where:
+            if outcome.failure:
                 continue
             try:
                 async with self._base.savepoint(), self._branch.savepoint():
-                    await self._search_for(outcome, finder, where)
+                    await find_units(self._base, self._branch, outcome, self._seed)
+                    if self._new:
+                        await self._search_for(outcome, finder, rows)
             except TimedOut:
                 raise
             except NeonBranchError as exc:
@@ -180,14 +188,14 @@ class _Verification:
             return False
         return True
 
-    async def _search_for(self, outcome: TableOutcome, finder: Finder, where: Sequence[Place]) -> None:
+    async def _search_for(self, outcome: TableOutcome, finder: Finder, rows: RowFinder) -> None:
         table = outcome.tables.base
         removed = outcome.difference.removed if outcome.difference else outcome.rows_base
-        if removed and (found := await finder.rows(outcome)):
+        if removed and (found := await rows.rows(outcome)):
             self._rows[table.oid] = ", ".join(t.label for t in found)
             return
         if removed and outcome.difference:
-            self._perhaps[table.oid] = await may_be_in(self._branch, finder, outcome, where)
+            self._perhaps[table.oid] = await rows.may_be_in(outcome)
         for column in outcome.missing():
             if not self._coverage.proven.get((table.oid, column.name)):
                 await self._progress(f"looking for {table.label}.{column.name}")
@@ -229,7 +237,8 @@ def _with_coverage(finding: CheckFinding, coverage: Coverage, catalogue: Catalog
         if finding.name in coverage.proven.get((oid, column), "").split(" + "):
             covers.append(label)
         else:
-            partly.append(f"{label}: {n:,} of {of:,} values")
+            children = " (read those of its children by themselves: select … from only …)" if n > of else ""
+            partly.append(f"{label}: {n:,} of {of:,} values{children}")
     reason = finding.reason
     if finding.verdict == "preserved" and not covers and not partly:
         reason = f"{reason}, which proves no column of the base: {coverage.silent.get(finding.name, '')}"

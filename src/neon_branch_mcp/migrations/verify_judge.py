@@ -5,14 +5,15 @@
 | equal on the branch, by key or as a multiset | preserved |
 | proven by a passed check (see verify_coverage) | preserved |
 | the column is gone, but held only nulls; the table is gone, but was empty | preserved |
-| gone, and found with its keys under its own name in something new; rows found whole in new tables of the same columns | preserved |
+| gone, and found with its keys under its own name in something new; rows found whole in tables that gained them | preserved |
 | renamed, known by the catalogue of two physical copies, and equal | preserved |
 | gone, and found under another name; gone, and something is new on the branch where it might be | unproven, with a check to pass |
 | could not be read, not reached in time, of a type whose equality proves nothing when texts differ | unproven |
 | gone, and nothing on the branch is new: there is no place where it could be | lost |
 | rows missing, where the key's type, or without a key a column's, changed so that no difference proves anything | unproven |
+| numbers that are all the old ones in another unit (times 100) | unproven, with the factor |
 | times changed to later ones in a table with a trigger before each UPDATE (updated_at) | unproven |
-| rows missing, and a new table has their keys, or packs rows in another shape | unproven |
+| rows missing, and a table gained their keys, or a new one packs rows in another shape | unproven |
 | values changed, and the old ones are in a new column | unproven, with a check to pass |
 | values changed, rows missing | lost, or unproven where the base is the parent now and it may have changed there |
 """
@@ -40,7 +41,7 @@ class Evidence:
     columns: Mapping[tuple[int, str], ColumnFound] = field(default_factory=dict)
     rows: Mapping[int, str] = field(default_factory=dict)
     perhaps: Mapping[int, str] = field(default_factory=dict)
-    """Of tables with missing rows: a new table that may hold them in another shape."""
+    """Of tables with missing rows: a table that may hold them in another shape."""
 
 
 def judge(outcome: TableOutcome, evidence: Evidence) -> TableFinding:
@@ -152,6 +153,8 @@ def _column(outcome: TableOutcome, pair: ColumnPair, changed: int, evidence: Evi
     if trigger := outcome.touched.get(name):
         told = f"{reason}, each to a time after all of the base's: trigger {trigger} runs before every UPDATE; disable it to keep them"
         return ColumnFinding(name, "unproven", told)
+    if unit := outcome.units.get(name):
+        return ColumnFinding(name, "unproven", f"{reason}; each is {unit}")
     if evidence.base_is == "parent now":
         return ColumnFinding(name, "unproven", f"{reason}, on the branch or on the parent since")
     if found := evidence.columns.get((outcome.tables.base.oid, name)):

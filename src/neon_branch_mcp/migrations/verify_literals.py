@@ -2,7 +2,7 @@
 
 A query that reads no table proves nothing, however well its rows fit; a column that is one literal for all rows, or a CASE over nothing but
 the key, proves nothing about that column. All this is Postgres' own word: the plan, in which constants are folded. A literal that differs
-from row to row for another reason (the year of each part of a UNION, a CASE that maps labels) follows from what the branch has, and is let be.
+from row to row for another reason (the year of each part of a UNION, a CASE that maps labels) follows from what the branch has: let be.
 """
 
 import re

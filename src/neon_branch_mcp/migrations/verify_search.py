@@ -1,21 +1,18 @@
-"""Where did it go? Columns and tables that are gone, and rows that were removed, looked for among what is new on the branch.
+"""Where did it go? Columns that are gone, looked for among what is new on the branch. Rows are looked for in verify_moved.
 
-Found means: every (key, value) pair, or every whole row, is there with its duplicates, by fingerprint. Under the same column names that is
-proof, as a check would give. Under other names it is a finding only: `city` found in `state` may be the very mistake to be noticed.
+Found means: every (key, value) pair is there with its duplicates, by fingerprint. Under the same column names that is proof, as a check
+would give. Under other names it is a finding only: `city` found in `state` may be the very mistake to be noticed.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
-from .canonical import Canonical, canonical, exact
+from .canonical import Canonical, canonical
 from .fingerprint import row_hash
 from .verify_catalogue import Catalogue, DataTable, Reference, TableColumn, quoted
 from .verify_side import SideRun
 from .verify_tables import TableOutcome, filled
 
-MOST_PLACES = 12
-"""New tables of one shape of which every choice is tried; of more, only all together."""
 Sum = tuple[int, int]
 
 
@@ -91,10 +88,10 @@ class Finder:
     async def _same_values(
         self, outcome: TableOutcome, column: TableColumn, place: Place, other: TableColumn, how: Canonical
     ) -> bool:
-        counted = outcome.non_null.get(column.name)
-        if counted is not None and (await self._non_null(place))[other.name] != counted:
-            return False
         ours = await self.total("base", outcome.tables.base, [filled(how.base, column.name)], column.name)
+        # One scan counts all columns of the place; only those that hold as many values are hashed.
+        if (await self._non_null(place))[other.name] != ours[0]:
+            return False
         return ours == await self.total("branch", place.table, [filled(how.branch, other.name)], other.name)
 
     async def _keyed_by(
@@ -140,27 +137,6 @@ class Finder:
         for column in sorted(fitting, key=lambda c: (c.name not in pointing, c not in by_name)):
             yield (column,)
 
-    async def rows(self, outcome: TableOutcome) -> tuple[DataTable, ...]:
-        """New tables that together hold exactly the rows that are missing, whole and under the same column names; () if there are none."""
-        base, now = outcome.tables.base, outcome.tables.branch
-        candidates = [p.table for p in self._places if p.new and _same_shape(base, p.table)]
-        if not candidates or (now is not None and not _same_shape(base, now)):
-            return ()
-        missing = await self._whole("base", base, base)
-        if now is not None:
-            left = await self._whole("branch", base, now)
-            missing = (missing[0] - left[0], missing[1] - left[1])
-        sums = {t.oid: await self._whole("branch", base, t) for t in candidates}
-        few = len(candidates) <= MOST_PLACES
-        for size in range(1, len(candidates) + 1) if few else (len(candidates),):
-            for some in combinations(candidates, size):
-                if (sum(sums[t.oid][0] for t in some), sum(sums[t.oid][1] for t in some)) == missing:
-                    return some
-        return ()
-
-    async def _whole(self, role: str, shape: DataTable, table: DataTable) -> Sum:
-        return await self.total(role, table, [filled(exact(c.type), c.name) for c in shape.stored], "")
-
     async def total(self, role: str, table: DataTable, values: Sequence[str], not_null: str) -> Sum:
         """How many rows a table has whose `not_null` is not null (all rows when empty), and the sum of the hashes of these values."""
         at = (role, table.oid, tuple(values), not_null)
@@ -178,8 +154,3 @@ class Finder:
             row = await self._sides["branch"].one(f"SELECT {counts} FROM {place.table.from_sql}")
             self._counts[place.table.oid] = {c.name: n for c, n in zip(place.columns, row, strict=True)}
         return self._counts[place.table.oid]
-
-
-def _same_shape(base: DataTable, other: DataTable) -> bool:
-    found = [other.column(c.name) for c in base.stored]
-    return all(f is not None and f.type.declared == c.type.declared for f, c in zip(found, base.stored, strict=True))

@@ -46,7 +46,8 @@ class TablePair:
 class TableOutcome:
     """What was measured about a table. `difference` is None where it could not be compared; `failure` then says why.
 
-    `touched` names columns that a trigger seems to have set to the time of an UPDATE, with that trigger.
+    `touched` names columns that a trigger seems to have set to the time of an UPDATE, with that trigger; `units` those whose numbers are
+    all the old ones in another unit, with what was done to them (verify_units).
     """
 
     tables: TablePair
@@ -54,6 +55,7 @@ class TableOutcome:
     rows_base: int | None = None
     non_null: dict[str, int] = field(default_factory=dict)
     touched: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
     failure: str = ""
 
     def missing(self) -> list[TableColumn]:

@@ -20,6 +20,7 @@ LINE: Final = 17
 GAP: Final = 28
 GRAPHVIZ_SECONDS: Final = 20
 MOST_LAYERS: Final = 10
+BEND: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -242,9 +243,12 @@ def _grid(boxes: Sequence[Box]) -> str:
 
 
 def _svg(boxes: Sequence[Box], places: dict[Name, tuple[float, float]], edges: Sequence[Edge]) -> str:
-    width = max(places[b.table][0] + b.width for b in boxes) + GAP
-    height = max(places[b.table][1] + b.height for b in boxes) + GAP
     by_name = {b.table: b for b in boxes}
+    right = {n: places[n][0] + b.width for n, b in by_name.items()}
+    # A line back, or to its own table, bends out to the right of both.
+    back = [max(right[e.source], right[e.target]) + BEND for e in edges if right[e.source] > places[e.target][0]]
+    width = max([*right.values(), *back]) + GAP
+    height = max(places[b.table][1] + b.height for b in boxes) + GAP
     lines = [_line(by_name[e.source], by_name[e.target], e, places) for e in edges]
     drawn = [_drawn(b, *places[b.table]) for b in boxes]
     return (
@@ -261,7 +265,7 @@ def _line(source: Box, target: Box, edge: Edge, places: dict[Name, tuple[float, 
     forward = sx + source.width <= tx
     x1 = sx + source.width
     x2 = tx if forward else tx + target.width
-    bend = max(40.0, abs(x2 - x1) / 2) if forward else 60.0
+    bend = max(40.0, abs(x2 - x1) / 2) if forward else BEND
     c2 = x2 - bend if forward else x2 + bend
     dash = ' stroke-dasharray="4 3"' if edge.optional else ""
     return (

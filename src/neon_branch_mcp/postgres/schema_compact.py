@@ -34,6 +34,7 @@ from .schema_parts import (
     trigger_text,
     without_double_parentheses,
 )
+from .schema_terms import in_table, plain_terms, signature
 
 MOST_REFERENCES = 50
 SMALL = 100_000  # bytes: a smaller table's size says nothing
@@ -129,10 +130,12 @@ def _table(table: Table, context: Context) -> Iterator[str]:
     inline = {id(c) for cs in single.values() for c in cs}
     for constraint in table.constraints:
         if id(constraint) not in inline and not constraint.inherited and constraint.kind != "trigger":
-            yield " " + constraint_text(table, constraint, context=context)
+            text = constraint_text(table, constraint, context=context)
+            yield " " + (in_table(text, table) if context.signs else text)
     for index in table.indexes:
         if index.parent is None:
-            yield " " + index_text(table.name, index)
+            text = index_text(table.name, index)
+            yield " " + (in_table(text, table) if context.signs else text)
     yield from _on_relation(table)
     if table.row_security:
         yield f" row level security {table.row_security}"
@@ -215,13 +218,14 @@ def _domain(domain: Domain) -> str:
         text += f" default {plain_default(domain.default, domain.type)}"
     for c in (c for c in domain.constraints if c.kind == "check"):
         named = "" if c.name == f"{domain.name}_check" else f"constraint {quote(c.name)} "
-        text += f" {named}{without_double_parentheses(c.definition)}"
+        of_varchar = {"VALUE"} if domain.type.startswith("character varying") else frozenset[str]()
+        text += f" {named}{plain_terms(without_double_parentheses(c.definition), of_varchar)}"
     return text
 
 
 def _function(f: Function) -> str:
-    result = f" returns {f.result}" if f.result else ""
+    result = f" returns {signature(f.result)}" if f.result else ""
     language = "" if f.language == "plpgsql" or f.kind == "aggregate" else f" language {f.language}"
     volatility = "" if f.volatility == "volatile" or f.kind == "aggregate" else f" {f.volatility}"
     definer = " security definer" if f.security_definer else ""
-    return f"{f.kind} {quote(f.name)}({f.arguments}){result}{language}{volatility}{definer}"
+    return f"{f.kind} {quote(f.name)}({signature(f.arguments)}){result}{language}{volatility}{definer}"

@@ -59,7 +59,9 @@ class Position:
         parts = [unquote(p) for p in cursor.split("/")]
         parts += [""] * (5 - len(parts))
         if len(parts) != 5 or parts[1] not in KINDS or not (parts[4] or "0").isdecimal():
-            raise NotFound(f"cursor {cursor!r} is not one that describe_schema gave; leave it out to begin again.")
+            raise NotFound(
+                f"cursor {shortened(cursor)!r} is not one that describe_schema gave; leave it out to begin again."
+            )
         return cls((parts[0], KINDS.index(parts[1]), parts[2], parts[3]), int(parts[4] or 0))
 
 
@@ -87,10 +89,15 @@ def select(entries: Sequence[Entry], patterns: Sequence[str]) -> tuple[list[Entr
         found = _matching(entries, pattern)
         chosen.update(found)
         if not found:
-            missing.append(f"Nothing is named {pattern}{_nearest(entries, pattern)}.")
+            missing.append(f"Nothing is named {shortened(pattern)}{_nearest(entries, pattern)}.")
     if not chosen:
         raise NotFound(" ".join(missing))
     return [e for e in entries if e in chosen], missing
+
+
+def shortened(text: str) -> str:
+    """What a caller said, no longer than is needed to know it again."""
+    return text if len(text) <= 100 else f"{text[:100]}… ({len(text):,} characters)"
 
 
 def _parts(pattern: str) -> list[tuple[str, bool]]:
@@ -179,6 +186,10 @@ class Page:
         """The page as text, with what was left out of `entries` said."""
         tables = sum(e.kind == "table" for e in entries)
         if stop is None:
+            if entries and not self.shown:
+                self._lines.append(
+                    "-- nothing is left from this cursor on: it is of another call, or what it stood for is gone"
+                )
             return SchemaText("\n".join(self._lines) + "\n", tables, None, 0)
         rest = [e for e in entries if e.key >= stop.key]
         cursor = stop.cursor()

@@ -2,7 +2,7 @@
 
 Left unsaid are the names that Postgres itself would give, btree, a serial column's sequence, a primary key's columns in a foreign key that
 points at it, and the cast of a default to its column's own type. Where an answer begins with LEGEND, signs stand for the words that a
-schema repeats most.
+schema repeats most, and comparisons with constants stand as people write them (schema_terms).
 """
 
 import re
@@ -24,6 +24,7 @@ from .schema import (
     Trigger,
     View,
 )
+from .schema_terms import in_table
 
 SERIALS = {"integer": "serial", "bigint": "bigserial", "smallint": "smallserial"}
 LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
@@ -31,6 +32,8 @@ CAST_CONSTANT = re.compile(r"(E?'(?:[^']|'')*'|NULL|\(-?[0-9.]+\))::(.+)", re.DO
 NUMBER = re.compile(r"'-?[0-9]+'")
 MODIFIER = re.compile(r"\([0-9,]+\)")
 NUMERIC = ("integer", "bigint", "smallint", "numeric", "double precision", "real")
+# INITIALLY DEFERRED says DEFERRABLE too.
+DEFERRED = re.compile(r" deferrable initially deferred(?= not valid\Z| not enforced\Z|\Z)")
 SIMPLE_KEY = re.compile(r"(\w+) \(([\w, ]+)\)\Z", re.ASCII)
 
 
@@ -101,10 +104,11 @@ def column_text(table: Table, column: Column, constraints: list[Constraint], con
             text += " not null"
         text += _value_text(column, "=" if context.signs else "default")
     if detail.identity:
-        text += f" generated {detail.identity} as identity"
+        text += f" identity {detail.identity}" if context.signs else f" generated {detail.identity} as identity"
         if detail.sequence is not None:
             text += sequence_options_text(detail.sequence.options, type_=column.type, wrap=True)
-    return text + "".join(f" {constraint_text(table, c, column.name, context)}" for c in constraints)
+    held = "".join(f" {constraint_text(table, c, column.name, context)}" for c in constraints)
+    return text + (in_table(held, table) if context.signs else held)
 
 
 def _value_text(column: Column, default: str) -> str:
@@ -187,7 +191,8 @@ def default_name(table: str, columns: tuple[str, ...], kind: str) -> str:
 def constraint_text(table: Table, c: Constraint, column: str | None = None, context: Context = WORDS) -> str:
     """A constraint, on its own or, with `column`, behind that column."""
     named = "" if c.name == default_name(table.name, c.columns, c.kind) else f"constraint {quote(c.name)} "
-    return named + _constraint_text(c, column is not None, context.signs)
+    text = named + _constraint_text(c, column is not None, context.signs)
+    return DEFERRED.sub(" initially deferred", text) if context.signs else text
 
 
 def _constraint_text(c: Constraint, inline: bool, signs: bool) -> str:
