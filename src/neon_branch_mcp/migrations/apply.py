@@ -17,7 +17,7 @@ from ..postgres.errors import translating
 from ..postgres.target import Target
 from ..postgres.waiting import uninterrupted
 from .ledger import LedgerEntry, conflict, find
-from .measure import Measured, measure
+from .measure import Measured, look_up, measure
 from .plan import plan
 from .report import MigrationReport
 from .run import Request, Run
@@ -71,27 +71,36 @@ async def _apply(sessions: SessionFactory, request: Request) -> MigrationReport:
             if (entry := await find(migrating, request.name)) is not None and entry.state == "applied":
                 return _already(request, entry)
             await _watch_settings(watcher)
-            measured = await measure(watcher, request.plan)
-        return await _traced(request, migrating, watcher, measured)
+            known = await look_up(watcher, request.plan)
+        return await _traced(request, migrating, watcher, known)
 
 
 async def _traced(
-    request: Request, migrating: AsyncConnection[Any], watcher: AsyncConnection[Any], measured: Measured
+    request: Request, migrating: AsyncConnection[Any], watcher: AsyncConnection[Any], known: Measured
 ) -> MigrationReport:
+    """The schema as it was is read where that keeps nobody waiting: beside statements that meet nothing of it, else beside the counting."""
     upper = request.plan.sql.upper()
-    change = SchemaChange(asyncio.create_task(read_schema(watcher)))
-    tracer = Tracer(
-        migrating,
-        watcher,
-        measured,
-        prepare="DEALLOCATE" not in upper and "DISCARD" not in upper,
-        watch_free=change.watch_free,
-    )
+    at_once = known.meets_old(request.plan.statements[0])
+    change = SchemaChange(asyncio.create_task(read_schema(migrating))) if at_once else None
     try:
+        with translating():
+            measured = await measure(watcher, request.plan, known)
+        if change is None:
+            change = SchemaChange(asyncio.create_task(read_schema(watcher)))
+        else:
+            await change.watch_free()
+        tracer = Tracer(
+            migrating,
+            watcher,
+            measured,
+            prepare="DEALLOCATE" not in upper and "DISCARD" not in upper,
+            watch_free=change.watch_free,
+        )
         return await Run(request, migrating, watcher, tracer, change).run()
     finally:
-        with anyio.CancelScope(shield=True):
-            await change.abandon()
+        if change is not None:
+            with anyio.CancelScope(shield=True):
+                await change.abandon()
 
 
 async def _settings(conn: AsyncConnection[Any], request: Request) -> None:

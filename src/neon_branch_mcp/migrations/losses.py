@@ -13,6 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier
 
+from ..postgres.in_flight import InFlight
 from .measure import Columns, Counted, Measured, count_table, set_columns, target_of
 from .relations import Before, Change, Seen, Step
 from .report import DataLoss, LossKind
@@ -29,6 +30,8 @@ class Judge:
     measured: Measured
     read: set[int] = field(default_factory=set)
     """Tables that the judge itself has read on the migrating connection: that shows in the counters."""
+    untouched: dict[int, int] = field(default_factory=dict)
+    """Rows of before that are still as they were, by table, as long as the transaction stays where it is."""
 
     async def losses(self, step: Step, changes: Sequence[Change]) -> list[DataLoss]:
         """What one statement lost, the whole before the parts. Updates the `seen` of the changes with what it counts."""
@@ -42,6 +45,8 @@ class Judge:
 
     def _fold(self, step: Step, kind: LossKind, changes: Sequence[Change], tables: Sequence[Change]) -> list[DataLoss]:
         """One loss per table; partitions count for their partitioned table when the statement took hold of that as well."""
+        if not changes:
+            return []
         whole = {c.before.oid for c in tables if "AccessExclusiveLock" in c.now.modes}
         whole &= {c.before.oid for c in changes if c.dropped} if kind == "table dropped" else whole
         groups: dict[int, list[Change]] = {}
@@ -166,7 +171,7 @@ class Judge:
                 moved[root] -= back
                 deleted, updated = deleted - back, updated + back
             exact = True
-            if c.now.doubt or c.now.inserted:
+            if _counts_its_own(c):
                 deleted, updated, exact = await self._really_touched(c, deleted, updated)
             c.seen.touched += deleted + updated
             note = "" if exact else "at most; some may be the migration's own"
@@ -189,16 +194,34 @@ class Judge:
             return min(deleted, lost), lost - min(deleted, lost), False
         return (lost, 0, True) if deleted else (0, lost, True)
 
+    async def look_ahead(self, changes: Iterable[Change]) -> None:
+        """Count together what the changes will need: the transaction stays where it is until they are judged."""
+        asked = {c.before.oid: c for c in changes if _counts_its_own(c) and c.now.present and c.before.kind == "r"}
+        if len(asked) < 2 or _has_failed(self.migrating):
+            return
+        self.read |= asked.keys()
+        async with InFlight(self.migrating) as flight:
+            for c in asked.values():
+                flight.add_unhurried("SAVEPOINT neon_branch_mcp")
+                flight.add_unhurried(_still_untouched(c).as_string(self.migrating))
+                flight.add_unhurried("RELEASE neon_branch_mcp")
+            flight.go()
+            try:
+                for oid in asked:
+                    await flight.next()
+                    self.untouched[oid] = int((await flight.next()).get_value(0, 0) or 0)
+                    await flight.next()
+            except psycopg.Error:
+                if self.migrating.closed:
+                    raise
+        if _has_failed(self.migrating):
+            await self.migrating.execute("ROLLBACK TO neon_branch_mcp; RELEASE neon_branch_mcp")
+
     async def _untouched(self, change: Change) -> int | None:
         if not change.now.present:
             return 0
-        return await self._number(
-            change,
-            SQL(
-                "SELECT pg_catalog.count(*) FROM ONLY {} WHERE pg_catalog.age(xmin) > "
-                "pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)"
-            ).format(_name(change)),
-        )
+        known = self.untouched.get(change.before.oid)
+        return await self._number(change, _still_untouched(change)) if known is None else known
 
     async def _rows_before(self, change: Change) -> int | None:
         counted = self._counted(change)
@@ -270,6 +293,22 @@ class Judge:
     async def _number(self, change: Change, statement: Composed) -> int | None:
         self.read.add(change.before.oid)
         return await _attempt(self.migrating, lambda: _scalar(self.migrating, statement))
+
+
+def _counts_its_own(change: Change) -> bool:
+    """Whether the counters may count rows that the migration made, or what was rolled back."""
+    return (change.deleted > 0 or change.updated > 0) and bool(change.now.doubt or change.now.inserted)
+
+
+def _still_untouched(change: Change) -> Composed:
+    return SQL(
+        "SELECT pg_catalog.count(*) FROM ONLY {} WHERE pg_catalog.age(xmin) > "
+        "pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)"
+    ).format(_name(change))
+
+
+def _has_failed(conn: AsyncConnection[Any]) -> bool:
+    return conn.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
 
 
 async def _attempt(conn: AsyncConnection[Any], read: Callable[[], Awaitable[T]]) -> T | None:

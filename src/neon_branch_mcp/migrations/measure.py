@@ -27,6 +27,16 @@ OTHER_BYTES = 256_000_000
 DIGEST_BYTES = 64_000_000
 """Values are compared before and after up to this size of a table."""
 
+# Nothing to see after these; and SET TRANSACTION must come before any query.
+QUIET = frozenset(
+    {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
+)
+# These reach only what they name.
+PLAIN = frozenset({
+    "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
+    "update", "delete", "grant", "revoke", "drop table", "drop index",
+})  # fmt: skip
+
 _WORD = re.compile(r"\w+")
 
 
@@ -99,7 +109,7 @@ _DESTROYS = (
 )  # fmt: skip
 _DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
 _OPAQUE = ("do", "call", "execute")
-_TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERIT)\b", re.IGNORECASE)
+_TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERITS?|ON\s+(DELETE|UPDATE))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -240,18 +250,57 @@ class Measured:
     tables: Mapping[int, Counted] = field(default_factory=dict)
     functions: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
+    """Words of the names of all functions that are not Postgres' own."""
+    quiet: frozenset[str] = frozenset()
+    """Names of tables that are the only ones of their name, and that can be written to without anything else being written to."""
+    watched: bool = False
+    """There are event triggers: any change of the schema may run more than it says."""
+    as_said: bool = False
+    """The script makes nothing that would change that."""
+
+    def meets_old(self, statement: PlannedStatement) -> bool:
+        """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
+        the transaction covers it.
+        """
+        if statement.kind in QUIET:
+            return False
+        return statement.kind not in PLAIN or not self.names.isdisjoint(words_of(statement.text))
+
+    @property
+    def compares(self) -> bool:
+        """Whether values were counted that an UPDATE or a conversion must be judged by."""
+        return any(counted.digests or counted.distinct for counted in self.tables.values())
 
 
-async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
-    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
+async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
+    """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
+    relations: dict[str, list[int | None]] = {}
+    called: set[str] = set()
+    watched = False
     asked = await conn.execute(query("names"))
-    names = frozenset(word for (name,) in await asked.fetchall() for word in words_of(name)) | functions
+    for name, kind, quiet in await asked.fetchall():
+        if kind == "p":
+            called |= words_of(name)
+        elif kind == "e":
+            watched = True
+        else:
+            relations.setdefault(name, []).append(quiet)
+    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
+    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
+    return Measured({}, functions, names, frozenset(called), alone, watched)
+
+
+async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Measured:
+    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
     scope = Scope()
     for statement in plan.statements:
-        scope.add(statement, functions)
+        scope.add(statement, known.functions)
+    makes = any(s.kind in ("create function", "create procedure") for s in plan.statements)
+    known = replace(known, as_said=scope.as_said and not makes)
     if scope.empty:
-        return Measured(functions=functions, names=names)
+        return known
     # What is dropped under a new name is asked for under the old one.
     scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
@@ -266,7 +315,7 @@ async def measure(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         left -= 0 if named else size
         if (found := await _count(conn, table, scope, size)) is not None:
             counted[table.oid] = found
-    return Measured(counted, functions, names)
+    return replace(known, tables=counted)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:

@@ -7,6 +7,7 @@ refuses inside a transaction stands alone between them.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from ..errors import LimitExceeded, Refused, SqlPosition
@@ -17,6 +18,11 @@ MAX_SCRIPT = 16_000_000
 Ending = Literal["commit", "rollback"]
 
 _RULE = "a migration is a script of plain SQL statements"
+
+
+@lru_cache(maxsize=256)
+def _kept_tokens(text: str) -> tuple[Token, ...]:
+    return tuple(tokens(text))
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,8 @@ class PlannedStatement:
     transactional: bool
 
     def tokens(self) -> tuple[Token, ...]:
-        """The statement's tokens, with offsets in `text`; lexed anew at each call, for a long script has too many to keep."""
-        return tuple(tokens(self.text))
+        """The statement's tokens, with offsets in `text`; only some are kept, for a long script has too many."""
+        return _kept_tokens(self.text) if len(self.text) < 1_000 else tuple(tokens(self.text))
 
     def words(self) -> list[str]:
         """Keywords and bare identifiers in upper case, everything else as it stands; no comments."""

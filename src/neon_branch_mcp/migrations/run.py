@@ -19,10 +19,12 @@ from ..postgres.in_flight import InFlight
 from ..postgres.target import Target
 from ..postgres.wire import Wire
 from .advice import Facts, advise
+from .ahead import Sent, is_unforeseen
 from .failing import Stopped, failed_in, failure_of, stopped_outside, stopping_at, what_is_left
 from .ledger import record
 from .lone import LoneWatch
 from .plan import Group, Plan, PlannedStatement, without_concurrently
+from .relations import Step
 from .report import Advice, Failure, MigrationReport, State, verdict_of
 from .schema_change import SchemaChange
 from .trace import Evidence, Tracer
@@ -46,6 +48,15 @@ class Request:
     who: str
     progress: Progress | None
     stay: bool = True
+
+
+@dataclass
+class _Arrived:
+    """What has come of a stretch: how many statements ended well, what was answered about them, and the one that surprised."""
+
+    statements: int = 0
+    answers: list[tuple[Step, str]] = field(default_factory=list)
+    surprise: Step | None = None
 
 
 @dataclass
@@ -213,54 +224,62 @@ class Run:
         """One after the other; those between which nothing has to be asked are on their way together."""
         i = 0
         while i < len(statements):
-            stretch = self._stretch(statements[i : i + TOGETHER])
-            if len(stretch) > 1 or self.tracer.goes_along(stretch[0]):
-                await self._together(stretch)
+            stretch = self.tracer.stretch(statements[i : i + TOGETHER])
+            if len(stretch) > 1 or self.tracer.goes_along(statements[i]):
+                i += await self._together(stretch)
             else:
-                await self._statement(stretch[0])
-            i += len(stretch)
+                await self._statement(statements[i])
+                i += 1
 
-    def _stretch(self, statements: Sequence[PlannedStatement]) -> Sequence[PlannedStatement]:
-        """The first, and what can be sent with it: up to the next that must be measured, that one included."""
-        ahead = self.tracer.goes_along(statements[0]) and not self.tracer.meets_old(statements[0])
-        n = 1
-        while ahead and n < len(statements) and self.tracer.goes_along(statements[n]):
-            ahead = not self.tracer.meets_old(statements[n])
-            n += 1
-        return statements[:n]
+    async def _together(self, stretch: Sequence[Sent]) -> int:
+        """Send a stretch, and take in what it did; how many of its statements have run."""
+        first, last = stretch[0].statement, stretch[-1].statement
+        await self._ready(first, measured=any(sent.question for sent in stretch))
+        arrived = _Arrived()
+        try:
+            async with InFlight(self.conn) as flight:
+                with stopping_at(first):
+                    self.tracer.send(flight, stretch)
+                    flight.go()
+                    await self.tracer.begun(flight, stretch)
+                await self._arriving(flight, stretch, arrived)
+        except Stopped:
+            # The report of the failure tells the locks of what went before.
+            with contextlib.suppress(psycopg.Error):
+                await self.tracer.take(arrived.answers)
+            raise
+        with stopping_at(last):
+            await self.tracer.take(arrived.answers)
+            if arrived.surprise is not None:
+                await self.tracer.surprised(arrived.surprise)
+        return arrived.statements
 
-    async def _together(self, stretch: Sequence[PlannedStatement]) -> None:
-        """Send a stretch, and with it the question about its last statement where that one must be measured."""
-        last = stretch[-1]
-        measured = self.tracer.meets_old(last)
-        await self._ready(stretch[0], last)
-        async with InFlight(self.conn) as flight:
-            for statement in stretch:
-                flight.add(statement.text)
-            if measured:
-                self.tracer.ask(flight)
-            flight.go()
-            step, started = None, time.perf_counter()
-            for statement in stretch:
-                async with self._watched(statement):
-                    await flight.next()
-                step = self.tracer.step(statement, started)
-                started = time.perf_counter()
-            with stopping_at(last):
-                answer = await self.tracer.answer(flight) if measured else None
-        if answer is not None and step is not None:
-            with stopping_at(last):
-                await self.tracer.take(step, answer)
+    async def _arriving(self, flight: InFlight, stretch: Sequence[Sent], arrived: "_Arrived") -> None:
+        started = time.perf_counter()
+        for sent in stretch:
+            async with self._watched(sent.statement):
+                await flight.next()
+            step = self.tracer.step(sent.statement, started)
+            arrived.statements += 1
+            if sent.question is not None:
+                try:
+                    arrived.answers.append((step, await self.tracer.answer(flight, sent.question)))
+                except psycopg.Error as exc:
+                    if not is_unforeseen(exc):
+                        raise Stopped(sent.statement, []) from exc
+                    arrived.surprise = step
+                    return
+            started = time.perf_counter()
 
-    async def _ready(self, first: PlannedStatement, last: PlannedStatement) -> None:
-        if self.tracer.meets_old(last):
+    async def _ready(self, first: PlannedStatement, *, measured: bool) -> None:
+        if measured:
             # Its locks could keep the reading of the schema as it was before waiting, and that one would give up.
             await self.change.watch_free()
         with stopping_at(first):
             await self.tracer.before(first)
 
     async def _statement(self, statement: PlannedStatement) -> None:
-        await self._ready(statement, statement)
+        await self._ready(statement, measured=self.tracer.measured.meets_old(statement))
         started = time.perf_counter()
         await self._send(statement, statement.text)
         with stopping_at(statement):

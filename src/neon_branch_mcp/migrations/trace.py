@@ -16,8 +16,9 @@ from psycopg.rows import class_row
 
 from ..postgres.in_flight import InFlight
 from .advice import BACKFILL_ROWS
+from .ahead import GUARDED, Question, Questions, Sent, Stretch
 from .losses import Judge
-from .measure import Counted, Measured, may_lose, words_of
+from .measure import Counted, Measured, may_lose
 from .plan import PlannedStatement
 from .queries import query
 from .relations import Before, Change, Now, Seen, Step
@@ -30,21 +31,13 @@ STRENGTH = {
     "ExclusiveLock": (4, "writes"),
     "AccessExclusiveLock": (5, "reads and writes"),
 }
-# Nothing to see after these; and SET TRANSACTION must come before any query.
-QUIET = frozenset(
-    {"set", "reset", "savepoint", "release", "show", "begin", "comment", "notify", "listen", "deallocate"}
-)
-# These reach only what they name.
-PLAIN = frozenset({
-    "create table", "create index", "create view", "create type", "create sequence", "create function", "alter table", "insert",
-    "update", "delete", "grant", "revoke", "drop table", "drop index",
-})  # fmt: skip
 # Those of them that may be sent together; what returns rows, or changes how texts are sent, goes alone.
 _GOES_ALONG = frozenset({
     "create", "alter", "drop", "comment", "grant", "revoke", "insert", "update", "delete", "truncate", "merge", "do", "savepoint",
     "release", "lock", "security", "reassign", "refresh",
 })  # fmt: skip
-PREPARED = b"neon_branch_mcp_trace"
+PREPARED = "neon_branch_mcp_"
+SAVEPOINT = "neon_branch_mcp"
 TIMELINE = 500
 """Statements and locks in the picture."""
 # A statement that changes the schema: what it reads is what it has to check or copy.
@@ -139,8 +132,8 @@ class Tracer:
         self.clock = 0.0
         """Milliseconds that the script's own statements took: what measuring takes between them is not the script's."""
         self.new: set[int] = set()
-        self.question = ""
-        self._prepared = False
+        self._questions: Questions | None = None
+        self._prepared: set[Question] = set()
         self._judge = Judge(migrating, watching, measured)
         self._whole = Evidence()
         self._bases: dict[int, tuple[Counted, bool]] = {oid: (c, False) for oid, c in measured.tables.items()}
@@ -153,6 +146,8 @@ class Tracer:
         self._held: dict[int, Held] = {}
         self._counters: dict[int, tuple[int, int, int, int]] = {}
         self._savepoints: list[_Savepoint] = []
+        self._last: frozenset[str] = frozenset()
+        self._now: dict[int, Now] = {}
 
     async def begin_transaction(self) -> None:
         """Call it before BEGIN."""
@@ -160,8 +155,8 @@ class Tracer:
         rows = await self.migrating.execute(query("counters"), prepare=False)
         found = await rows.fetchall()
         # What an earlier transaction of the script made is the migration's own too.
-        if not self.question:
-            self.question = query("trace").replace("{newest}", str(int(found[0][0])))
+        if self._questions is None:
+            self._questions = Questions.of(query("trace").replace("{newest}", str(int(found[0][0]))))
         self._counters = {oid: (r, i, u, d) for _, oid, r, i, u, d in found if oid is not None}
 
     def step(self, statement: PlannedStatement, started: float, *, deferred: bool = False) -> Step:
@@ -180,7 +175,7 @@ class Tracer:
         return goes_along(statement) and not self._counts_before(statement)
 
     def _counts_before(self, statement: PlannedStatement) -> bool:
-        return bool(self._seen) and may_lose(statement, self.measured.functions)
+        return bool(self._seen) and self.measured.compares and may_lose(statement, self.measured.functions)
 
     async def before(self, statement: PlannedStatement) -> None:
         """Call it before a statement: what it may overwrite is counted anew where the script itself changed it since."""
@@ -193,30 +188,87 @@ class Tracer:
         step = self.step(statement, started, deferred=deferred)
         if statement.kind == "rollback" and not deferred:
             await self.back_to(statement.tokens()[-1].name)
-        elif deferred or self.meets_old(statement):
-            await self.take(step, await self._asked())
+        elif deferred or self.measured.meets_old(statement):
+            await self.take([(step, await self._asked())])
 
-    def ask(self, flight: InFlight) -> None:
-        """Send the question about a statement right behind it; its `answer` comes next."""
+    def stretch(self, statements: Sequence[PlannedStatement]) -> list[Sent]:
+        """The first, and what can be sent with it: up to the next after which something may have to be asked before the next one runs."""
+        # What Postgres has not yet counted of an earlier transaction would be taken for this one's.
+        uncounted = any(updated + deleted for _, _, updated, deleted in self._counters.values())
+        stretch = Stretch(self.measured, foresees=self.prepare and not uncounted)
+        for n, statement in enumerate(statements):
+            old = self.measured.meets_old(statement)
+            if n and not (self.goes_along(statement) and stretch.takes(statement, meets_old=old)):
+                break
+            if not stretch.add(statement, meets_old=old) or not self.goes_along(statement):
+                break
+        return stretch.closed()
+
+    def send(self, flight: InFlight, stretch: Sequence[Sent]) -> None:
+        """Put a stretch on its way, each statement with the question about it."""
+        sent: set[Question] = set(self._prepared)
+        if _expects(stretch):
+            flight.add(Questions.expecting(sum(s.updated + s.deleted for s in self._seen.values())))
+        for one in stretch:
+            flight.add(one.statement.text)
+            if one.question is not None:
+                self._ask(flight, one.question, sent)
+
+    def _ask(self, flight: InFlight, question: Question, sent: set[Question]) -> None:
+        assert self._questions is not None  # a transaction has begun
+        text = getattr(self._questions, question)
+        if question in GUARDED:
+            flight.add_unhurried(f"SAVEPOINT {SAVEPOINT}")
         if not self.prepare:
-            flight.add(self.question)
+            flight.add(text)
             return
-        if not self._prepared:
-            flight.prepare(PREPARED, self.question)
-        flight.add_prepared(PREPARED)
+        name = f"{PREPARED}{question}".encode()
+        if question not in sent:
+            flight.prepare(name, text)
+            sent.add(question)
+        flight.add_prepared(name)
+        if question in GUARDED:
+            flight.add_unhurried(f"RELEASE {SAVEPOINT}")
 
-    async def answer(self, flight: InFlight) -> str:
-        """What the question that was sent with a statement was answered."""
-        if self.prepare and not self._prepared:
+    async def begun(self, flight: InFlight, stretch: Sequence[Sent]) -> None:
+        """Take in what comes before the first statement's result."""
+        if _expects(stretch):
             await flight.next()
-            self._prepared = True
-        value = (await flight.next()).get_value(0, 0)
-        return (value or b"[]").decode(self.migrating.info.encoding)
 
-    async def take(self, step: Step, answer: str) -> None:
-        """Take in what the question after a statement was answered."""
+    async def answer(self, flight: InFlight, question: Question) -> str:
+        """What a question that was sent with a statement was answered."""
+        if question in GUARDED:
+            await flight.next()
+        if self.prepare and question not in self._prepared:
+            await flight.next()
+            self._prepared.add(question)
+        value = (await flight.next()).get_value(0, 0)
+        if question in GUARDED:
+            await flight.next()
+        return (value or b"").decode(self.migrating.info.encoding)
+
+    async def surprised(self, step: Step) -> None:
+        """A statement did what was not foreseen; nothing after it has run, and it is looked at by itself."""
+        await self.migrating.execute(f"ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}")
+        await self.take([(step, await self._asked())])
+
+    async def take(self, answers: Sequence[tuple[Step, str]]) -> None:
+        """Take in what the questions after some statements were answered, in their order."""
+        found = [(step, self._rows(answer)) for step, answer in answers]
+        await self._look_up(row.oid for _, rows in found for row in rows)
+        await self._judge.look_ahead(c for _, rows in found for c in self._changes(rows))
+        for step, rows in found:
+            await self._take(step, rows)
+        self._judge.untouched.clear()
+        await self._leave_out_own_reading()
+
+    async def _take(self, step: Step, rows: Sequence[Now]) -> None:
         statement = step.statement
-        changes = await self._changes(answer)
+        self._now |= {row.oid: row for row in rows}
+        changes = self._changes(rows)
+        if any(c.dropped or c.renewed for c in changes):
+            # What was dropped or emptied as a whole is told by the whole, which the statement may have changed nothing of.
+            changes = self._changes([row for _, row in sorted(self._now.items())])
         self._take_locks(step, changes)
         self._open.rewrites += _rewrites(step, changes)
         if statement.kind.startswith(DDL):
@@ -226,7 +278,6 @@ class Tracer:
         self._open.losses += await self._judge.losses(step, changes)
         for change in changes:
             _remember(change)
-        await self._leave_out_own_reading()
 
     def save(self, name: str) -> None:
         """A savepoint was set."""
@@ -241,19 +292,30 @@ class Tracer:
             return
         self._open.cut(self._savepoints[-1].sizes)
         self._seen = {oid: replace(s) for oid, s in self._savepoints[-1].seen.items()}
-        for change in await self._changes(await self._asked()):
+        self._last, self._now = frozenset(), {}
+        rows = self._rows(await self._asked())
+        await self._look_up(row.oid for row in rows)
+        for change in self._changes(rows):
             stale = change.seen.stale
             _remember(change)
             change.seen.stale = stale
+        # Locks that were taken since the savepoint are looked at again.
+        self._last = frozenset()
 
     async def _asked(self) -> str:
-        row = await (await self.migrating.execute(self.question, prepare=False)).fetchone()
+        assert self._questions is not None  # a transaction has begun
+        row = await (await self.migrating.execute(self._questions.plain, prepare=False)).fetchone()
         assert row is not None  # an aggregate without GROUP BY always gives one row
         return str(row[0])
 
-    async def _changes(self, answer: str) -> list[Change]:
-        rows = [Now(**row) for row in json.loads(answer) if row["oid"] not in self.new]
-        await self._look_up(row.oid for row in rows if row.oid not in self._before)
+    def _rows(self, answer: str) -> list[Now]:
+        """Those relations that are not as they were in the answer before."""
+        lines = [line for line in answer.split("\n") if line]
+        rows = [Now(**json.loads(line)) for line in lines if line not in self._last]
+        self._last = frozenset(lines)
+        return rows
+
+    def _changes(self, rows: Iterable[Now]) -> list[Change]:
         return [Change(self._before[row.oid], self._seen_of(row.oid), row) for row in rows if row.oid in self._before]
 
     def take_lone(self, found: Evidence) -> None:
@@ -269,16 +331,8 @@ class Tracer:
                 self._seen[oid].read = read
             self._judge.read.clear()
 
-    def meets_old(self, statement: PlannedStatement) -> bool:
-        """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
-        the transaction covers it.
-        """
-        if statement.kind in QUIET:
-            return False
-        return statement.kind not in PLAIN or not self.measured.names.isdisjoint(words_of(statement.text))
-
     async def _look_up(self, oids: Iterable[int]) -> None:
-        asked = [oid for oid in oids if oid not in self.new]
+        asked = sorted({oid for oid in oids if oid not in self.new and oid not in self._before})
         if not asked:
             return
         await self.watch_free()
@@ -367,6 +421,10 @@ class Tracer:
         found.take(self._whole)
         found.take(self._open)
         return found
+
+
+def _expects(stretch: Sequence[Sent]) -> bool:
+    return any(one.question in GUARDED for one in stretch)
 
 
 def _remember(change: Change) -> None:

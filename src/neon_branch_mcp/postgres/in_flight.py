@@ -34,6 +34,10 @@ class InFlight:
         self._pgconn.send_query_params(sql.encode(self._conn.info.encoding), None)
         self._pgconn.send_flush_request()  # else its result would wait in the server for those of the others
 
+    def add_unhurried(self, sql: str) -> None:
+        """One statement, whose result may come with that of the next."""
+        self._pgconn.send_query_params(sql.encode(self._conn.info.encoding), None)
+
     def prepare(self, name: bytes, sql: str) -> None:
         """Have a statement prepared; this has a result of its own."""
         self._pgconn.send_prepare(name, sql.encode(self._conn.info.encoding))

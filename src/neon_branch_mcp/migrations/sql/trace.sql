@@ -1,4 +1,4 @@
--- One JSON text. Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
+-- A JSON text per line. Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
 -- looks like now, and what was read and changed there in this transaction. A relation that was dropped has a lock but no name.
 -- Relations beyond {newest} were made by this migration itself; nobody waits for their locks, and nothing in them can be lost. The number
 -- stands in the text, for without parameters Postgres plans the prepared question only once.
@@ -12,7 +12,7 @@ WITH held AS (
         AND relation <= {newest}
     GROUP BY relation
 )
-SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(t)), '[]')::text FROM (
+SELECT {answer} FROM (
     SELECT
         h.relation::int8 AS oid,
         h.modes,
