@@ -144,7 +144,7 @@ async def test_a_surprise_among_statements_on_their_way_is_told_exactly_and_noth
     assert [str(loss) for loss in report.data_loss] == [
         "rows deleted: victims, 1 rows [2]",
         "rows deleted: victims, 2 rows [3]",
-        "rows deleted: victims, 2 rows [5]",
+        "rows deleted: victims, 1 rows [5]",
         "rows updated: a, 2 rows (columns n) [6]",
         "rows deleted: b, 1 rows [7]",
     ]
