@@ -29,9 +29,13 @@ ADVISORY_KEY = 0x6E626D  # "nbm": one migration at a time in a database
 
 
 class SessionFactory(Protocol):
-    """Opens a fresh, direct, autocommit connection and closes it afterwards."""
+    """Where the connections to a branch come from."""
 
-    def __call__(self, target: Target, *, purpose: str) -> AbstractAsyncContextManager[AsyncConnection[Any]]: ...
+    def session(self, target: Target, *, purpose: str) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """Opens a fresh, direct, autocommit connection and closes it afterwards."""
+
+    def looking(self, target: Target) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """A direct, autocommit connection that only reads."""
 
 
 async def apply(
@@ -62,8 +66,8 @@ async def apply(
 
 async def _apply(sessions: SessionFactory, request: Request) -> MigrationReport:
     async with (
-        sessions(request.target, purpose="migration") as migrating,
-        sessions(request.target, purpose="migration watch") as watcher,
+        sessions.session(request.target, purpose="migration") as migrating,
+        sessions.looking(request.target) as watcher,
     ):
         with translating():
             await _settings(migrating, request)
