@@ -21,7 +21,7 @@ from .measure import Measured, look_up, measure
 from .plan import plan
 from .report import MigrationReport
 from .run import Request, Run
-from .schema_change import SchemaChange, read_schema
+from .schema_change import SchemaChange, read_before
 from .trace import Tracer
 from .watch import Progress, watching
 
@@ -85,12 +85,12 @@ async def _traced(
     """The schema as it was is read where that keeps nobody waiting: beside statements that meet nothing of it, else beside the counting."""
     upper = request.plan.sql.upper()
     at_once = known.meets_old(request.plan.statements[0])
-    change = SchemaChange(asyncio.create_task(read_schema(migrating))) if at_once else None
+    change = SchemaChange(asyncio.create_task(read_before(migrating))) if at_once else None
     try:
         with translating():
             measured = await measure(watcher, request.plan, known)
         if change is None:
-            change = SchemaChange(asyncio.create_task(read_schema(watcher)))
+            change = SchemaChange(asyncio.create_task(read_before(watcher)))
         else:
             await change.watch_free()
         tracer = Tracer(

@@ -275,8 +275,9 @@ class Judge:
         before, columns, sets = change.before, change.columns or {}, set_columns(step.statement)
         if not _is_target(step, change):
             return ""
-        named = {number for number, column in columns.items() if column[0] in sets}
-        if named and not change.now.acts and named.isdisjoint(before.columns or {}):
+        # A name that no column of before has now is a new column's.
+        old = [column[0] for number, column in columns.items() if number in (before.columns or {})]
+        if sets and old and not change.now.acts and sets.isdisjoint(old):
             return None
         return "columns " + ", ".join(sorted(sets)[:4]) if sets else ""
 
