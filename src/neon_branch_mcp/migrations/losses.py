@@ -171,13 +171,14 @@ class Judge:
                 moved[root] -= back
                 deleted, updated = deleted - back, updated + back
             exact = True
+            all_updated = updated
             if _counts_its_own(c):
                 deleted, updated, exact = await self._really_touched(c, deleted, updated)
             else:
                 # One UPDATE touches a row once; a trigger or a loop may touch it again.
                 once = step.statement.kind in ("update", "delete") and not c.now.acts and _is_target(step, c)
                 c.seen.touched = deleted + updated if once and c.seen.touched == 0 else None
-            c.seen.changed |= updated > 0
+            c.seen.changed |= (updated if exact else all_updated) > 0
             note = "" if exact else "at most; some may be the migration's own"
             if deleted:
                 found.append(DataLoss("rows deleted", c.before.whole, deleted, step.statement.index, exact, note))
@@ -410,6 +411,11 @@ def _summed(losses: Sequence[DataLoss]) -> list[DataLoss]:
             continue
         rows = None if loss.rows is None or other.rows is None else loss.rows + other.rows
         merged[key] = DataLoss(
-            loss.kind, loss.object, rows, loss.statement, loss.exact and other.exact, other.note or loss.note
+            loss.kind,
+            loss.object,
+            rows,
+            loss.statement,
+            loss.exact and other.exact,
+            max(other.note, loss.note, key=len),
         )
     return list(merged.values())

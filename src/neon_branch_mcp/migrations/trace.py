@@ -291,6 +291,8 @@ class Tracer:
         if not self._savepoints:
             return
         self._open.cut(self._savepoints[-1].sizes)
+        # What was locked since then is no longer held, but when it is met again its counters still count what is undone.
+        self._counters |= {row.oid: (row.read, row.inserted, row.updated, row.deleted) for row in self._now.values()}
         self._seen = {oid: replace(s) for oid, s in self._savepoints[-1].seen.items()}
         self._last, self._now = frozenset(), {}
         rows = self._rows(await self._asked())
