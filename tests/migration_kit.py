@@ -37,7 +37,11 @@ def target_of(uri: str) -> Target:
 
 async def migrate(uri: str, sql: str, name: str = "m1", **kwargs: Any) -> MigrationReport:
     """Apply `sql` as the database's owner, through the product's own executor."""
-    return await apply(Executor(SqlConfig()).session, target_of(uri), name=name, sql=sql, who="test", **kwargs)
+    executor = Executor(SqlConfig())
+    try:
+        return await apply(executor, target_of(uri), name=name, sql=sql, who="test", **kwargs)
+    finally:
+        await executor.aclose()
 
 
 def run(uri: str, sql: str) -> None:

@@ -144,12 +144,27 @@ async def test_a_surprise_among_statements_on_their_way_is_told_exactly_and_noth
     assert [str(loss) for loss in report.data_loss] == [
         "rows deleted: victims, 1 rows [2]",
         "rows deleted: victims, 2 rows [3]",
-        "rows deleted: victims, 2 rows [5]",
+        "rows deleted: victims, 1 rows [5]",
         "rows updated: a, 2 rows (columns n) [6]",
         "rows deleted: b, 1 rows [7]",
     ]
     assert ask(database_uri, "SELECT id, n FROM hook ORDER BY id") == [(1, 1), (2, 2), (3, 3)]
     assert ask(database_uri, "SELECT count(*) FROM a") == [(11,)]
+
+
+async def test_a_table_that_a_trigger_empties_among_statements_on_their_way_is_told(database_uri: str) -> None:
+    run(database_uri, SETUP)
+    run(
+        database_uri,
+        "CREATE TABLE bin (x int); CREATE FUNCTION empties() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN TRUNCATE victims; RETURN NEW; END';"
+        "CREATE TRIGGER empties AFTER INSERT ON bin FOR EACH ROW EXECUTE FUNCTION empties(); ANALYZE",
+    )
+    script = "INSERT INTO a VALUES (100, 1); INSERT INTO bin VALUES (1); INSERT INTO victims VALUES (1, 1), (2, 2);"
+    script += "INSERT INTO b VALUES (100, 1)"
+    for before in ("", "ALTER TABLE victims ADD COLUMN x int; "):
+        report = await migrate(database_uri, before + script, dry_run=True)
+        assert losses(report) == {"table truncated: victims, ~30"}, report.text()
+    assert ask(database_uri, "SELECT count(*) FROM victims") == [(30,)]
 
 
 async def test_locks_are_told_with_the_statement_that_took_them(database: str) -> None:

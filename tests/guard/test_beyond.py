@@ -98,7 +98,7 @@ async def test_no_migration_reaches_another_server(
     before = far.state()
     for i, text in enumerate(MIGRATIONS):
         with pytest.raises(Refused) as caught:
-            await apply(client.executor.session, client.target(DEV), name=f"evil {i}", sql=text, dry_run=dry_run)
+            await apply(client.executor, client.target(DEV), name=f"evil {i}", sql=text, dry_run=dry_run)
         assert caught.value.rule == "reach-beyond", text
         assert "nothing applied" in caught.value.message
     assert far.state().changed_since(before) <= {"catalogue", "traps"}  # the ledger is made, tables are looked at
@@ -111,7 +111,7 @@ async def test_what_a_migration_committed_before_it_reached_beyond_is_told(
     client = await make_client(superuser_uri)
     text = "BEGIN; CREATE TABLE first (i int); COMMIT; BEGIN; INSERT INTO orgs VALUES (3, 'three'); COMMIT;"
     with pytest.raises(Refused, match=r"1 of 2 statements are applied"):
-        await apply(client.executor.session, client.target(DEV), name="half", sql=text)
+        await apply(client.executor, client.target(DEV), name="half", sql=text)
     assert far.conn.execute("SELECT to_regclass('first') IS NOT NULL, count(*) FROM orgs").fetchone() == (True, 2)
 
 
@@ -119,7 +119,7 @@ async def test_a_migration_may_reach_beyond_where_the_operator_allows_it(
     far: Probe, superuser_uri: str, make_client: MakeClient
 ) -> None:
     client = await make_client(superuser_uri)
-    report = await apply(client.executor.session, client.target(DEV), name="far", sql=MIGRATIONS[0], stay=False)
+    report = await apply(client.executor, client.target(DEV), name="far", sql=MIGRATIONS[0], stay=False)
     assert report.applied
     assert far.conn.execute("SELECT count(*) FROM legacy").fetchone() == (0,)
 

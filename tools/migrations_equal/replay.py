@@ -19,11 +19,10 @@ from neon_branch_mcp.postgres.target import Target
 async def replay(case: dict[str, Any]) -> dict[str, Any]:
     """The report, or the error that came instead."""
     executor = Executor(SqlConfig())
+    sessions: Any = executor if hasattr(executor, "looking") else executor.session  # older code
     target = Target("p", "br", "dev", "db", "read-write", Secret(case["uri"]))
     try:
-        report = await apply(
-            executor.session, target, name=case["name"], sql=case["sql"], dry_run=case["dry_run"], who="equal"
-        )
+        report = await apply(sessions, target, name=case["name"], sql=case["sql"], dry_run=case["dry_run"], who="equal")
         return {"report": asdict(report), "text": report.text()}
     except NeonBranchError as exc:
         failed = getattr(exc, "report", None)

@@ -6,6 +6,7 @@ So a statement goes ahead only where this cannot come up, or where the later sta
 rests on what the text says, the question itself fails when something else has changed, which keeps the later statements from running.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +14,7 @@ import psycopg
 
 from .measure import Measured, may_lose, target_of, words_of
 from .plan import PlannedStatement
+from .relations import Now
 
 Question = Literal["plain", "unless_changed", "inserting", "changing"]
 GUARDED = frozenset({"unless_changed", "inserting"})
@@ -64,7 +66,10 @@ def _adds(action: list[str]) -> bool:
 
 
 _TOLD = "COALESCE(pg_catalog.string_agg(pg_catalog.row_to_json(t)::text, E'\\n'), '')"
-_CHANGED = "COALESCE(pg_catalog.sum(t.updated + t.deleted), 0)::text"
+_CHANGED = "COALESCE(pg_catalog.sum(t.updated OPERATOR(pg_catalog.+) t.deleted), 0)::text"
+_FILES = "COALESCE(pg_catalog.sum(t.filenode) FILTER (WHERE 'AccessExclusiveLock' = ANY (t.modes)), 0)::text"
+# The script may have a search_path of its own.
+_IS = "OPERATOR(pg_catalog.=)"
 _COLUMNS = "'AccessExclusiveLock' = ANY (h.modes)"
 _KEPT = "'neon_branch_mcp.changed'"
 
@@ -74,8 +79,9 @@ class Questions:
     """The ways to ask what a statement did; each answers with a line of JSON for every relation of before that the transaction holds.
 
     `plain` can be asked at any time. The others stand among statements on their way, after `expecting`: `unless_changed` fails when rows
-    of before were changed or deleted since the question before it, and so does `inserting`; `changing` takes it that they were. These two
-    are for statements that only write rows, and leave the columns out. None has parameters: Postgres plans them once.
+    of before were changed or deleted since the question before it, `inserting` also when a table got a new file, as TRUNCATE gives it one;
+    `changing` takes it that rows were changed. These three leave the columns out: what is foreseen only adds some. None has parameters:
+    Postgres plans them once.
     """
 
     plain: str
@@ -86,21 +92,30 @@ class Questions:
     @classmethod
     def of(cls, text: str) -> "Questions":
         """From the text, in which `{answer}` stands for what is asked for."""
-        # A text that is no truth value ends the subtransaction.
-        kept = f"(CASE pg_catalog.current_setting({_KEPT}, true) WHEN {_CHANGED} THEN 'on' ELSE '{UNFORESEEN}' END)::pg_catalog.bool"
-        noted = f"pg_catalog.set_config({_KEPT}, {_CHANGED}, true)"
+        known, now = f"pg_catalog.current_setting({_KEPT}, true)", f"pg_catalog.concat({_CHANGED}, ' ', {_FILES})"
+        noted = f"pg_catalog.set_config({_KEPT}, {now}, true)"
+        # A text that is no truth value ends the subtransaction; concat, for a constant would be taken for one before anything is asked.
+        fails = f"pg_catalog.concat('{UNFORESEEN}', {_CHANGED})::pg_catalog.bool::text"
+        unless_changed = (
+            f"CASE WHEN pg_catalog.split_part({known}, ' ', 1) {_IS} {_CHANGED} THEN {noted} ELSE {fails} END"
+        )
+        inserting = f"CASE WHEN {known} {_IS} {now} THEN '' ELSE {fails} END"
         rows_only = text.replace(_COLUMNS, "false")
         return cls(
             plain=text.replace("{answer}", _TOLD),
-            unless_changed=text.replace("{answer}", f"{_TOLD}, {kept}"),
-            inserting=rows_only.replace("{answer}", f"{_TOLD}, {kept}"),
+            unless_changed=rows_only.replace("{answer}", f"{_TOLD}, {unless_changed}"),
+            inserting=rows_only.replace("{answer}", f"{_TOLD}, {inserting}"),
             changing=rows_only.replace("{answer}", f"{_TOLD}, {noted}"),
         )
 
     @staticmethod
-    def expecting(changed: int) -> str:
-        """Send this first: so many rows were changed and deleted so far."""
-        return f"SELECT pg_catalog.set_config({_KEPT}, '{changed}', true)"
+    def expecting(known: Iterable[Now]) -> str:
+        """Send this first; `known` is what the transaction holds."""
+        changed = files = 0
+        for row in known:
+            changed += row.updated + row.deleted
+            files += (row.filenode or 0) if "AccessExclusiveLock" in row.modes else 0
+        return f"SELECT pg_catalog.set_config({_KEPT}, '{changed} {files}', true)"
 
 
 def is_unforeseen(error: psycopg.Error) -> bool:

@@ -21,7 +21,7 @@ from .measure import Measured, look_up, measure
 from .plan import plan
 from .report import MigrationReport
 from .run import Request, Run
-from .schema_change import SchemaChange, read_schema
+from .schema_change import SchemaChange, read_before
 from .trace import Tracer
 from .watch import Progress, watching
 
@@ -29,9 +29,13 @@ ADVISORY_KEY = 0x6E626D  # "nbm": one migration at a time in a database
 
 
 class SessionFactory(Protocol):
-    """Opens a fresh, direct, autocommit connection and closes it afterwards."""
+    """Where the connections to a branch come from."""
 
-    def __call__(self, target: Target, *, purpose: str) -> AbstractAsyncContextManager[AsyncConnection[Any]]: ...
+    def session(self, target: Target, *, purpose: str) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """Opens a fresh, direct, autocommit connection and closes it afterwards."""
+
+    def looking(self, target: Target) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """A direct, autocommit connection that only reads."""
 
 
 async def apply(
@@ -62,8 +66,8 @@ async def apply(
 
 async def _apply(sessions: SessionFactory, request: Request) -> MigrationReport:
     async with (
-        sessions(request.target, purpose="migration") as migrating,
-        sessions(request.target, purpose="migration watch") as watcher,
+        sessions.session(request.target, purpose="migration") as migrating,
+        sessions.looking(request.target) as watcher,
     ):
         with translating():
             await _settings(migrating, request)
@@ -81,12 +85,12 @@ async def _traced(
     """The schema as it was is read where that keeps nobody waiting: beside statements that meet nothing of it, else beside the counting."""
     upper = request.plan.sql.upper()
     at_once = known.meets_old(request.plan.statements[0])
-    change = SchemaChange(asyncio.create_task(read_schema(migrating))) if at_once else None
+    change = SchemaChange(asyncio.create_task(read_before(migrating))) if at_once else None
     try:
         with translating():
             measured = await measure(watcher, request.plan, known)
         if change is None:
-            change = SchemaChange(asyncio.create_task(read_schema(watcher)))
+            change = SchemaChange(asyncio.create_task(read_before(watcher)))
         else:
             await change.watch_free()
         tracer = Tracer(

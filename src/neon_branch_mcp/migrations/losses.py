@@ -171,9 +171,14 @@ class Judge:
                 moved[root] -= back
                 deleted, updated = deleted - back, updated + back
             exact = True
+            all_updated = updated
             if _counts_its_own(c):
                 deleted, updated, exact = await self._really_touched(c, deleted, updated)
-            c.seen.touched += deleted + updated
+            else:
+                # One UPDATE touches a row once; a trigger or a loop may touch it again.
+                once = step.statement.kind in ("update", "delete") and not c.now.acts and _is_target(step, c)
+                c.seen.touched = deleted + updated if once and c.seen.touched == 0 else None
+            c.seen.changed |= (updated if exact else all_updated) > 0
             note = "" if exact else "at most; some may be the migration's own"
             if deleted:
                 found.append(DataLoss("rows deleted", c.before.whole, deleted, step.statement.index, exact, note))
@@ -184,12 +189,23 @@ class Judge:
 
     async def _really_touched(self, change: Change, deleted: int, updated: int) -> tuple[int, int, bool]:
         """Rows of before that are deleted or updated, by the rows that are still untouched; False where that cannot be told."""
+        seen = change.seen
         untouched, before = await self._untouched(change), await self._rows_before(change)
-        if untouched is None or before is None or change.seen.rewritten or change.seen.touched:
-            return deleted, updated, change.seen.touched > 0 and not change.now.doubt
-        lost = max(0, before - untouched)
+        known, seen.touched = seen.touched, None
+        if untouched is None or before is None or seen.rewritten:
+            return deleted, updated, False
+        seen.touched = max(0, before - untouched)
+        if known is None:
+            return deleted, updated, False
+        lost = max(0, seen.touched - known)
         if lost >= deleted + updated:
             return deleted, updated, True
+        if seen.changed:
+            return (
+                deleted,
+                updated,
+                False,
+            )  # the rest may be rows that the migration made, or rows of before that it changed already
         if deleted and updated:
             return min(deleted, lost), lost - min(deleted, lost), False
         return (lost, 0, True) if deleted else (0, lost, True)
@@ -258,10 +274,11 @@ class Judge:
         if step.statement.kind != "update":
             return ""
         before, columns, sets = change.before, change.columns or {}, set_columns(step.statement)
-        if target_of(step.statement) not in (before.name, change.now.name, *(before.parents or ())):
+        if not _is_target(step, change):
             return ""
-        named = {number for number, column in columns.items() if column[0] in sets}
-        if named and not change.now.acts and named.isdisjoint(before.columns or {}):
+        # A name that no column of before has now is a new column's.
+        old = [column[0] for number, column in columns.items() if number in (before.columns or {})]
+        if sets and old and not change.now.acts and sets.isdisjoint(old):
             return None
         return "columns " + ", ".join(sorted(sets)[:4]) if sets else ""
 
@@ -271,7 +288,8 @@ class Judge:
             if seen.base is None or not seen.base.digests or not seen.stale or not seen.present:
                 continue
             columns = {n: c for n, c in (seen.columns or {}).items() if n in seen.base.digests}
-            fresh = await self._count_named(before.oid, before.schema, before.name, columns, list(columns), ())
+            distinct = [n for n in columns if n in seen.base.distinct]
+            fresh = await self._count_named(before.oid, before.schema, before.name, columns, list(columns), distinct)
             if fresh is not None:
                 seen.base, seen.stale = fresh, False
 
@@ -293,6 +311,11 @@ class Judge:
     async def _number(self, change: Change, statement: Composed) -> int | None:
         self.read.add(change.before.oid)
         return await _attempt(self.migrating, lambda: _scalar(self.migrating, statement))
+
+
+def _is_target(step: Step, change: Change) -> bool:
+    """Whether a plain UPDATE or DELETE is of this table, or of one that it is a part of."""
+    return target_of(step.statement) in (change.before.name, change.now.name, *(change.before.parents or ()))
 
 
 def _counts_its_own(change: Change) -> bool:
@@ -388,6 +411,11 @@ def _summed(losses: Sequence[DataLoss]) -> list[DataLoss]:
             continue
         rows = None if loss.rows is None or other.rows is None else loss.rows + other.rows
         merged[key] = DataLoss(
-            loss.kind, loss.object, rows, loss.statement, loss.exact and other.exact, other.note or loss.note
+            loss.kind,
+            loss.object,
+            rows,
+            loss.statement,
+            loss.exact and other.exact,
+            max(other.note, loss.note, key=len),
         )
     return list(merged.values())

@@ -69,7 +69,8 @@ class Now:
 class Seen:
     """What was seen of a relation at the last look, within one transaction.
 
-    `touched` counts rows already reported as deleted or updated. `base` is what the values were at the last count.
+    `touched` counts the rows of before that were deleted or updated, where that is known; `changed`: some of them were updated. `base` is
+    what the values were at the last count.
     """
 
     filenode: int | None
@@ -80,7 +81,8 @@ class Seen:
     deleted: int = 0
     strength: int = 0
     present: bool = True
-    touched: int = 0
+    touched: int | None = 0
+    changed: bool = False
     rewritten: bool = False
     stale: bool = False
     base: Counted | None = None

@@ -14,11 +14,19 @@ from ..postgres.schema import Schema
 from .diff import diff
 
 
+@dataclass(frozen=True)
+class Before:
+    """The schema as it was."""
+
+    schema: Schema
+    fingerprint: str
+
+
 @dataclass
 class SchemaChange:
     """What the script does to the schema, as short DDL."""
 
-    reading: asyncio.Task[Schema | None]
+    reading: "asyncio.Task[Before | None]"
     diff: str = ""
     fingerprint_before: str = ""
     fingerprint_after: str = ""
@@ -40,14 +48,20 @@ class SchemaChange:
         if before is None or after is None:
             self.notes = ("The schema could not be read before and after: no schema diff.",)
             return
-        self.diff = diff(before, after, same_database=True).ddl.rstrip()
-        self.fingerprint_before, self.fingerprint_after = fingerprint(before), fingerprint(after)
+        self.diff = diff(before.schema, after, same_database=True).ddl.rstrip()
+        self.fingerprint_before, self.fingerprint_after = before.fingerprint, fingerprint(after)
 
 
 def fingerprint(schema: Schema) -> str:
     """Equal for two schemas that the same DDL makes, whoever owns them and whatever their OIDs."""
     text = "\n".join(sorted(statements(schema, owners=False)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+async def read_before(conn: AsyncConnection[Any]) -> Before | None:
+    """What `complete` compares with; its fingerprint is made here, where the script's statements run meanwhile."""
+    schema = await read_schema(conn)
+    return None if schema is None else Before(schema, fingerprint(schema))
 
 
 async def read_schema(conn: AsyncConnection[Any]) -> Schema | None:

@@ -208,7 +208,7 @@ class Tracer:
         """Put a stretch on its way, each statement with the question about it."""
         sent: set[Question] = set(self._prepared)
         if _expects(stretch):
-            flight.add(Questions.expecting(sum(s.updated + s.deleted for s in self._seen.values())))
+            flight.add(Questions.expecting(self._now.values()))
         for one in stretch:
             flight.add(one.statement.text)
             if one.question is not None:
@@ -291,9 +291,12 @@ class Tracer:
         if not self._savepoints:
             return
         self._open.cut(self._savepoints[-1].sizes)
+        # What was locked since then is no longer held, but when it is met again its counters still count what is undone.
+        self._counters |= {row.oid: (row.read, row.inserted, row.updated, row.deleted) for row in self._now.values()}
         self._seen = {oid: replace(s) for oid, s in self._savepoints[-1].seen.items()}
         self._last, self._now = frozenset(), {}
         rows = self._rows(await self._asked())
+        self._now = {row.oid: row for row in rows}
         await self._look_up(row.oid for row in rows)
         for change in self._changes(rows):
             stale = change.seen.stale

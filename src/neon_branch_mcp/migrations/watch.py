@@ -44,9 +44,10 @@ async def watching(
         yield watch
     finally:
         timer.cancel()
-        # The watch ends by itself; cancelling it would leave its connection in the middle of a question.
-        with anyio.CancelScope(shield=True):
-            await look.end()
+        if look.task is not None:
+            # The watch ends by itself; cancelling it would leave its connection in the middle of a question.
+            with anyio.CancelScope(shield=True):
+                await look.end(look.task)
 
 
 @dataclass
@@ -67,10 +68,9 @@ class _Look:
     def begin(self) -> None:
         self.task = asyncio.get_running_loop().create_task(self._run())
 
-    async def end(self) -> None:
-        if self.task is not None:
-            self.over.set()
-            await self.task
+    async def end(self, task: "asyncio.Task[None]") -> None:
+        self.over.set()
+        await task
 
     async def _run(self) -> None:
         began = told = time.monotonic() - self.every

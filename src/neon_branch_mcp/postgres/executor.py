@@ -8,7 +8,7 @@ protocol does it. A connection serves one call and is closed.
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import TracebackType
@@ -112,6 +112,21 @@ class Executor:
             async with self._logged_in(target, lambda there: self._fresh(there, purpose, read_only=read_only)) as conn:
                 yield conn
 
+    @asynccontextmanager
+    async def looking(self, target: Target) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        """As `session`, for questions of our own alone, never a caller's text: it only reads, so a connection that is kept for reading
+        serves, and is kept again. One of these already knows the catalogue, which takes a new one longer than most questions.
+        """
+        with translating():
+            async with AsyncExitStack() as stack:
+                wire = await stack.enter_async_context(self._kept(target, reuse=True))
+                if not await _answers(wire):
+                    await stack.aclose()
+                    wire = await stack.enter_async_context(self._kept(target, reuse=False))
+                # The cleaning of the session ends what psycopg would think is still prepared.
+                wire.conn.prepare_threshold = None
+                yield wire.conn
+
     async def self_test(self, target: Target, probe: VettedSql) -> None:
         """Send two statements the way a vetted read goes. Raises ConfigError when the server takes them: then nothing may be served."""
         try:
@@ -137,7 +152,7 @@ class Executor:
 
     async def _load(self, target: Target, attempt: Try) -> FunctionCatalogue:
         with translating():
-            async with self._logged_in(target, lambda there: self._reading(there, attempt)) as wire:
+            async with self._logged_in(target, lambda there: self._reading(there, reuse=attempt.reuse)) as wire:
                 attempt.connected = True
                 await wire.ours(self._begin(read_only=True))
                 try:
@@ -195,7 +210,7 @@ class Executor:
         vetted = call.vetted
         with translating(sql=vetted.text, prefix=len(vetted.prefix)):
             if call.reading and vetted.layers.transaction:
-                async with self._logged_in(target, lambda there: self._reading(there, call)) as wire:
+                async with self._logged_in(target, lambda there: self._reading(there, reuse=call.reuse)) as wire:
                     return await self._heard(wire, target, call)
             async with self._logged_in(
                 target, lambda there: self._fresh(there, vetted.intent, read_only=False)
@@ -213,9 +228,12 @@ class Executor:
     def _fresh(self, target: Target, purpose: str, *, read_only: bool) -> AbstractAsyncContextManager[Connection]:
         return self.sessions.fresh(target.branch_id, self._login(target, purpose=purpose, read_only=read_only))
 
-    def _reading(self, target: Target, attempt: Try) -> AbstractAsyncContextManager[Wire]:
+    def _reading(self, target: Target, *, reuse: bool) -> AbstractAsyncContextManager[Wire]:
         login = self._login(target, purpose="read", read_only=True)
-        return self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=attempt.reuse)
+        return self.sessions.reading(target.branch_id, login, owner=target.owner, reuse=reuse)
+
+    def _kept(self, target: Target, *, reuse: bool) -> AbstractAsyncContextManager[Wire]:
+        return self._logged_in(target, lambda there: self._reading(there, reuse=reuse))
 
     def _logged_in(
         self, target: Target, opened: Callable[[Target], AbstractAsyncContextManager[C]]
@@ -390,6 +408,15 @@ class _LoggedIn(Generic[C]):
     ) -> bool | None:
         assert self.entered is not None
         return await self.entered.__aexit__(kind, exc, trace)
+
+
+async def _answers(wire: Wire) -> bool:
+    """Whether a connection that was kept is still there."""
+    try:
+        await wire.ours("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _raise_unless_repeatable(attempt: Try, exc: Unreachable) -> None:

@@ -39,7 +39,7 @@ async def apply_migration(
     await ctx.about_to_change()
     limits = ctx.app.config.sql
     report = await apply(
-        ctx.app.executor.session,
+        ctx.app.executor,
         place.target,
         name=name,
         sql=sql,

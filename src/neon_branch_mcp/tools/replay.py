@@ -57,7 +57,7 @@ async def _again(ctx: ToolContext, place: Place, entry: LedgerEntry) -> Replayed
 
     limits = ctx.app.config.sql
     report = await apply(
-        ctx.app.executor.session,
+        ctx.app.executor,
         place.target,
         name=entry.name,
         sql=executed_sql(entry),

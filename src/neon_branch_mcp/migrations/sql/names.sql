@@ -1,6 +1,6 @@
 -- Names of all that a statement could meet: relations and functions that are not Postgres' own. `quiet`: the OID of an ordinary table that is
 -- no part of another and has no parts, and on which no trigger, rule or cascading key acts: who writes to it changes nothing else.
--- An event trigger has a name too: 'e' as its kind.
+-- Functions are of kind 'p', event triggers of kind 'e'.
 SELECT
     c.relname AS name,
     c.relkind::text AS kind,

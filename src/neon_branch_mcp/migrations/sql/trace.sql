@@ -1,9 +1,10 @@
--- A JSON text per line. Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation
--- looks like now, and what was read and changed there in this transaction. A relation that was dropped has a lock but no name.
+-- Asked on the migrating connection after a statement: every lock on a user's relation that the transaction holds, what the relation looks
+-- like now, and what was read and changed there in this transaction. A relation that was dropped has a lock but no name. The answer is made
+-- of these rows in several ways, with a JSON text per line and checks (ahead.py).
 -- Relations beyond {newest} were made by this migration itself; nobody waits for their locks, and nothing in them can be lost. The number
 -- stands in the text, for without parameters Postgres plans the prepared question only once.
 -- `doubt`: a transaction with a later number has ended, which may be a subtransaction of this one that was rolled back; Postgres counts
--- its changes all the same.
+-- its changes all the same. `acts`: triggers or rules do more than a statement says.
 WITH held AS (
     SELECT relation, pg_catalog.array_agg(DISTINCT mode) AS modes
     FROM pg_catalog.pg_locks
