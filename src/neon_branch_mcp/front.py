@@ -9,6 +9,7 @@ The front knows few settings: those that change the answers. What it does not fu
 then answers everything itself.
 """
 
+import errno
 import gc
 import json
 import os
@@ -20,9 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .envelope import era_of, is_greeting, is_request
+
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
 PREFIX = "NEON_BRANCH_MCP_"
-VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
+"""How reading and writing fail where nobody is at the other end."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,20 @@ class Snapshot:
             return None
 
     def _result(self, message: Mapping[str, Any]) -> str | None:
-        method, params = message.get("method"), message.get("params") or {}
-        if not isinstance(params, dict) or not isinstance(message.get("id"), str | int):
+        method, params = message.get("method"), message.get("params")
+        params = {} if params is None else params
+        if not is_request(message) or not isinstance(params, dict):
             return None
-        meta = params.get("_meta") or {}
-        era = meta.get(VERSION_KEY, "")
+        era = era_of(params)
         if method == "initialize":
-            found = self._document["initialize"].get(params.get("protocolVersion"))
+            found = self._document["initialize"].get(params["protocolVersion"]) if is_greeting(params) else None
+        elif era is None:
+            found = None
         elif method == "server/discover":
             found = self._document["discover"].get(era)
         elif method == "ping":
             found = "{}" if era == "" else None
-        elif isinstance(method, str) and method in self._document["lists"] and not params.get("cursor"):
+        elif isinstance(method, str) and method in self._document["lists"] and params.get("cursor") in (None, ""):
             found = self._list(method, era)
         else:
             found = None
@@ -127,35 +133,56 @@ class Front:
         while not closed:
             readable, _, _ = select.select([self.input_fd, ready_fd], [], [])
             if self.input_fd in readable:
-                data = os.read(self.input_fd, 1 << 16)
+                data = read_some(self.input_fd, 1 << 16)
                 closed = not data
                 *whole, self.rest = (self.rest + data).split(b"\n")
-                for line in whole:
-                    self._handle(line)
+                closed = not all(self._handle(line) for line in whole) or closed
             if ready_fd in readable:
                 break
         lines, answered = tuple(self.lines), frozenset(self.answered)
         return Handover(self.input_fd, self.output_fd, lines, self.rest, answered, closed, self.snapshot)
 
-    def _handle(self, line: bytes) -> None:
+    def _handle(self, line: bytes) -> bool:
+        """Whether the client is still there."""
         try:
-            message = json.loads(line)
-        except ValueError:
+            message = json.loads(line.decode())  # of bytes, json would take UTF-16 too
+        except (ValueError, RecursionError):
             message = None
         answer = self.snapshot.line(message) if isinstance(message, dict) else None
-        if answer is None or message is None:
+        if answer is None or message is None or (message["method"] == "initialize" and message["id"] in self.answered):
             self.lines.append(line)
-            return
-        _write_all(self.output_fd, answer)
+            return True
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
             self.lines.append(line)
             self.answered.add(message["id"])
+        return _write_all(self.output_fd, answer)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def read_some(fd: int, most: int) -> bytes:
+    """What the client sent; nothing once it is gone. A socket that was closed with something unread, as Node's are, says so by an
+    error, and so does a terminal.
+    """
+    try:
+        return os.read(fd, most)
+    except OSError as exc:
+        if exc.errno in GONE:
+            return b""
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> bool:
+    """Whether somebody was there to read it."""
     while data:
-        data = data[os.write(fd, data) :]
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except OSError as exc:
+            if exc.errno in GONE:
+                return False
+            raise
+    return True
 
 
 def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Handover], None]]) -> bool:
