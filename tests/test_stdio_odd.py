@@ -2,7 +2,13 @@
 
 import json
 import os
+import select
+import signal
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,7 @@ from neon_branch_mcp.front import Front, Handover
 from neon_branch_mcp.local.plane import LocalPlane
 
 from .conftest import plane_config
+from .stdio_client import RawClient, clean_env
 from .test_front import HANDSHAKES, STATELESS, hello, pipes, stateless
 from .test_stdio_direct import INITIALIZED, SNAPSHOT, Serve, _read, _send, _write, by_sdk, call, directly, one_by_one
 
@@ -133,6 +140,68 @@ async def all_answers(config: Config, serve: Serve, messages: Sequence[dict[str,
         p.close(p.server_out)
         client.join(5)
     return sorted((json.loads(line) for line in found), key=lambda answer: str(answer["id"]))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_runs_when_the_server_is_told_to_end_is_cancelled_and_recorded(
+    sent: signal.Signals, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.jsonl"
+    serve = [sys.executable, "-m", "neon_branch_mcp", "serve", "--local", "--data-dir", str(tmp_path / "data")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        serve, stdin=pipe, stdout=pipe, stderr=pipe, cwd=tmp_path, env=clean_env(NEON_BRANCH_MCP_AUDIT_PATH=str(log))
+    ) as process:
+        client = RawClient(process, HANDSHAKES[-1])
+        client.greet()
+        client.tool("create_branch", name="b")
+        client.send(call(7, "run_sql", {"sql": "select pg_sleep(60)", "branch": "b"}))
+        while '"run_sql"' not in log.read_text(encoding="utf-8"):
+            time.sleep(0.05)
+        process.send_signal(sent)
+        assert process.wait(20) == (130 if sent == signal.SIGINT else -sent)
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert json.loads(log.read_text(encoding="utf-8").splitlines()[-1])["result"] == "cancelled"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "later"])
+def test_a_client_that_goes_with_answers_unread_ends_the_server_quietly(late: bool, tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()  # as Node gives its children; a pipe would tell less
+    with subprocess.Popen(
+        [sys.executable, "-m", "neon_branch_mcp", "serve"],
+        stdin=theirs.fileno(),
+        stdout=theirs.fileno(),
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_env(NEON_API_KEY="napi_x"),
+    ) as process:
+        theirs.close()
+        with ours, ours.makefile("rb") as lines:
+            if late:  # only the server that comes after the front answers a prompt
+                prompt = ask(2, "prompts/get", {"name": "clean_up_branches"})
+                ours.sendall(b"".join(json.dumps(m).encode() + b"\n" for m in (hello(HANDSHAKES[-1]), prompt)))
+                assert [json.loads(lines.readline())["id"] for _ in range(2)] == ["greeting", 2]
+            ours.sendall(json.dumps(hello(HANDSHAKES[-1])).encode() + b"\n")
+            select.select([ours], [], [], 20)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed_from_the_start_is_one_to_nowhere(closed: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m neon_branch_mcp serve {closed}', sys.executable],
+        input=json.dumps(hello(HANDSHAKES[-1])).encode() + b"\n",
+        capture_output=True,
+        cwd=tmp_path,
+        env=clean_env(NEON_API_KEY="napi_x"),
+        timeout=60,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert run.stdout.count(b"\n") == (closed == "2>&-")
 
 
 async def test_each_request_is_served_in_its_own_era_whatever_came_before(plane: LocalPlane) -> None:

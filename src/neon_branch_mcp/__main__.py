@@ -7,11 +7,17 @@ from .front import Handover, read_flags, serve_behind_front
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C ended, as the rest of the command line gives it."""
+
 
 def main() -> None:
     """Run the command line; `serve` over stdio answers its first requests before the rest is imported."""
-    if sys.argv[1:2] == ["serve"] and serve_behind_front(sys.argv[2:], _load):
-        return
+    try:
+        if sys.argv[1:2] == ["serve"] and serve_behind_front(sys.argv[2:], _load):
+            return
+    except KeyboardInterrupt:  # at a terminal; whoever asked for it needs no account of where we were
+        sys.exit(INTERRUPTED)
     from .cli.main import main as command_line  # imported late: the front is there because this takes most of a second
 
     command_line()

@@ -221,7 +221,14 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
 
 
 def take_standard_streams() -> tuple[int, int]:
-    """The pipe under new descriptors; 0 reads nothing and 1 goes to stderr, so that nothing strays into the protocol."""
+    """The pipe under new descriptors; 0 reads nothing and 1 goes to stderr, so that nothing strays into the protocol. One that whoever
+    started us had closed is nothing too: the next file that is opened would else take its place.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
     input_fd, output_fd = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..front import Handover
 from ..guard.statements_process import Spawned
 from ..stdio_direct import serve_direct
-from .process import event_loop, log_to_stderr
+from .process import event_loop, log_to_stderr, until_told_to_end
 from .settings import settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _run(config: Config, spawned: Spawned, handover: Handover) -> None:
 
 async def _serve(config: Config, spawned: Spawned, handover: Handover) -> None:
     assert handover.snapshot is not None
-    async with open_app(config, spawned) as app, anyio.create_task_group() as beside:
+    async with until_told_to_end(), open_app(config, spawned) as app, anyio.create_task_group() as beside:
         beside.start_soon(app.warm_up)
         await serve_direct(app, handover, handover.snapshot, _build_sdk_server)
         beside.cancel_scope.cancel()
