@@ -204,6 +204,12 @@ def test_a_stream_that_is_closed_from_the_start_is_one_to_nowhere(closed: str, t
     assert run.stdout.count(b"\n") == (closed == "2>&-")
 
 
+async def test_calls_that_share_an_id_are_both_answered(plane: LocalPlane) -> None:
+    asked = [hello(HANDSHAKES[-1]), call(1, "query", {"sql": "select 1"}), call(1, "query", {"sql": "select 2"})]
+    found = await all_answers(plane_config(plane), directly, asked)
+    assert sorted(f["result"]["structuredContent"]["rows"] for f in found if f["id"] == 1) == [[[1]], [[2]]]
+
+
 async def test_each_request_is_served_in_its_own_era_whatever_came_before(plane: LocalPlane) -> None:
     prompt = {"name": "clean_up_branches"}
     asked = [
