@@ -204,6 +204,30 @@ def test_a_stream_that_is_closed_from_the_start_is_one_to_nowhere(closed: str, t
     assert run.stdout.count(b"\n") == (closed == "2>&-")
 
 
+def test_the_sdk_is_imported_beside_the_loop_and_not_on_it(tmp_path: Path) -> None:
+    script = (
+        "import sys, threading, neon_branch_mcp.__main__ as m\n"
+        "class Tell:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'mcp.server':\n"
+        "            sys.stderr.write(f'{threading.current_thread() is threading.main_thread()}')\n"
+        "sys.meta_path.insert(0, Tell())\n"
+        "m.main()\n"
+    )
+    prompt = ask(2, "prompts/get", {"name": "clean_up_branches"})
+    run = subprocess.run(
+        [sys.executable, "-c", script, "serve"],
+        input=b"".join(json.dumps(m).encode() + b"\n" for m in (hello(HANDSHAKES[-1]), prompt)),
+        capture_output=True,
+        cwd=tmp_path,
+        env=clean_env(NEON_API_KEY="napi_x"),
+        timeout=60,
+        check=False,
+    )
+    assert [json.loads(line)["id"] for line in run.stdout.splitlines()] == ["greeting", 2]
+    assert run.stderr == b"False"
+
+
 async def test_calls_that_share_an_id_are_both_answered(plane: LocalPlane) -> None:
     asked = [hello(HANDSHAKES[-1]), call(1, "query", {"sql": "select 1"}), call(1, "query", {"sql": "select 2"})]
     found = await all_answers(plane_config(plane), directly, asked)

@@ -148,9 +148,9 @@ class _Conversation:
         tasks.start_soon(self._serve_sdk, received, OnceAnswered(self._output, answered, self._sdk_answered))
 
     async def _serve_sdk(self, received: MemoryObjectReceiveStream[str], output: OnceAnswered) -> None:
-        from .stdio import serve_messages  # with the SDK, which is imported in a thread first
-
         server = await anyio.to_thread.run_sync(self._build, self._app, self._caller)
+        from .stdio import serve_messages  # only now: the SDK takes a second to import, which the thread has done
+
         async with received:
             await serve_messages(server, received, output)
 
