@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -110,6 +111,16 @@ async def test_a_client_that_takes_neither_answer_is_told(server: Running) -> No
 )
 async def test_another_host_is_misdirected(server: Running, host: str) -> None:
     assert (await post(server, host=host)).status_code == 421
+
+
+@pytest.mark.parametrize("modern", [False, True])
+@pytest.mark.parametrize("host", ["neon.example", "neon.example:8443", "127.0.0.1", "localhost"])
+async def test_by_each_of_its_names_all_of_it_is_reached(plane: LocalPlane, host: str, modern: bool) -> None:
+    config = plane_config(plane, http={"allowed_hosts": ["neon.example"]})
+    async with running(config) as server, rpc(server, modern=modern) as client:
+        by_name = replace(client, headers={"host": host})
+        assert "query" in await by_name.tools()
+        assert (await by_name.call("query", sql="select 1"))["rows"] == [[1]]
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://"])

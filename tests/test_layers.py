@@ -11,7 +11,7 @@ SRC = Path(__file__).parent.parent / "src" / "neon_branch_mcp"
 # Lower layers first. A module may import from its own layer's package siblings and from any layer before it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__init__",),
-    ("errors", "models", "redact", "tracing"),
+    ("envelope", "errors", "models", "redact", "tracing"),
     ("config",),
     ("audit", "guard/lexer", "guard/statements", "guard/functions"),
     ("guard/policy",),

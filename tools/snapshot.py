@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neon_branch_mcp.front import SNAPSHOT, VERSION_KEY
+from neon_branch_mcp.envelope import VERSION_KEY
+from neon_branch_mcp.front import SNAPSHOT
 from neon_branch_mcp.server_prompts import NEEDS
 from neon_branch_mcp.server_resources import RESOURCES
 from neon_branch_mcp.tools.catalogue import TOOLS

@@ -11,6 +11,7 @@ then answers everything itself. `dataclasses`, `pathlib` and `typing` are not im
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -18,6 +19,8 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from .envelope import era_of, is_greeting, is_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ SNAPSHOT = os.path.join(os.path.dirname(__file__), "snapshot.json")
 PREFIX = "NEON_BRANCH_MCP_"
 PATIENCE = 0.05
 """Seconds without a word from the client until the real server is imported all the same."""
-VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
+"""How reading and writing fail where nobody is at the other end."""
 
 
 class Variant:
@@ -90,18 +94,20 @@ class Snapshot:
             return None
 
     def _result(self, message: Mapping[str, Any]) -> str | None:
-        method, params = message.get("method"), message.get("params") or {}
-        if not isinstance(params, dict) or not isinstance(message.get("id"), str | int):
+        method, params = message.get("method"), message.get("params")
+        params = {} if params is None else params
+        if not is_request(message) or not isinstance(params, dict):
             return None
-        meta = params.get("_meta") or {}
-        era = meta.get(VERSION_KEY, "")
+        era = era_of(params)
         if method == "initialize":
-            found = self._document["initialize"].get(params.get("protocolVersion"))
+            found = self._document["initialize"].get(params["protocolVersion"]) if is_greeting(params) else None
+        elif era is None:
+            found = None
         elif method == "server/discover":
             found = self._document["discover"].get(era)
         elif method == "ping":
             found = "{}" if era == "" else None
-        elif isinstance(method, str) and method in self._document["lists"] and not params.get("cursor"):
+        elif isinstance(method, str) and method in self._document["lists"] and params.get("cursor") in (None, ""):
             found = self._list(method, era)
         else:
             found = None
@@ -140,7 +146,9 @@ class Front:
         self.lines: list[bytes] = []
         self.answered: set[Any] = set()
         self.rest = b""
-        self._real_is_wanted = False
+        self.call_waits = False
+        """Whether a request came that only the real server can answer."""
+        self._tools_are_told = False
 
     def run(self, ready_fd: int, begin: Callable[[], None]) -> Handover:
         """Serve until something can be read from `ready_fd` or the client closes its end.
@@ -151,12 +159,11 @@ class Front:
         while not closed:
             readable, _, _ = select.select([self.input_fd, ready_fd], [], [], None if begun else PATIENCE)
             if self.input_fd in readable:
-                data = os.read(self.input_fd, 1 << 16)
+                data = read_some(self.input_fd, 1 << 16)
                 closed = not data
                 *whole, self.rest = (self.rest + data).split(b"\n")
-                for line in whole:
-                    self._handle(line)
-            if not begun and (self._real_is_wanted or closed or not readable):
+                closed = not all(self._handle(line) for line in whole) or closed
+            if not begun and (self.call_waits or self._tools_are_told or closed or not readable):
                 begun = True
                 begin()
             if ready_fd in readable:
@@ -164,33 +171,55 @@ class Front:
         lines, answered = tuple(self.lines), frozenset(self.answered)
         return Handover(self.input_fd, self.output_fd, lines, self.rest, answered, closed, self.snapshot)
 
-    def _handle(self, line: bytes) -> None:
+    def _handle(self, line: bytes) -> bool:
+        """Whether the client is still there."""
         try:
-            message = json.loads(line)
-        except ValueError:
+            message = json.loads(line.decode())  # of bytes, json would take UTF-16 too
+        except (ValueError, RecursionError):
             message = None
         answer = self.snapshot.line(message) if isinstance(message, dict) else None
-        if answer is None or message is None:
+        if answer is None or message is None or (message["method"] == "initialize" and message["id"] in self.answered):
             self.lines.append(line)
-            self._real_is_wanted |= message is None or "id" in message
-            return
-        _write_all(self.output_fd, answer)
-        self._real_is_wanted |= message["method"] == "tools/list"
+            self.call_waits |= message is None or "id" in message
+            return True
+        self._tools_are_told |= message["method"] == "tools/list"
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
             self.lines.append(line)
             self.answered.add(message["id"])
+        return _write_all(self.output_fd, answer)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def read_some(fd: int, most: int) -> bytes:
+    """What the client sent; nothing once it is gone. A socket that was closed with something unread, as Node's are, says so by an
+    error, and so does a terminal.
+    """
+    try:
+        return os.read(fd, most)
+    except OSError as exc:
+        if exc.errno in GONE:
+            return b""
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> bool:
+    """Whether somebody was there to read it."""
     while data:
-        data = data[os.write(fd, data) :]
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except OSError as exc:
+            if exc.errno in GONE:
+                return False
+            raise
+    return True
 
 
-def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Handover], None]]) -> bool:
+def serve_behind_front(arguments: Sequence[str], load: Callable[[bool], Callable[[Handover], None]]) -> bool:
     """Serve stdio with the front before the real server; False, with nothing read, where no snapshot fits.
 
-    `load` imports the real server, in a thread; what it returns is run with the pipe.
+    `load` imports the real server, in a thread, and is told whether a call waits for it; what it returns is run with the pipe.
     """
     snapshot = fitting_snapshot(arguments, os.environ, os.curdir)
     if snapshot is None:
@@ -202,16 +231,15 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
 
     def load_in_thread() -> None:
         try:
-            loaded.append(load())
+            loaded.append(load(front.call_waits))
         except BaseException as exc:  # noqa: BLE001 - carried to the main thread, which raises it
             failed.append(exc)
         os.write(ready_write, b".")
 
     gc.disable()  # an import makes a hundred thousand objects that stay: looking for garbage among them is a tenth of its time
     sys.setswitchinterval(0.0005)  # the import would else keep the interpreter from answering for 5 ms at a time
-    handover = Front(snapshot, input_fd, output_fd).run(
-        ready_read, threading.Thread(target=load_in_thread, daemon=True).start
-    )
+    front = Front(snapshot, input_fd, output_fd)
+    handover = front.run(ready_read, threading.Thread(target=load_in_thread, daemon=True).start)
     if not loaded and not failed:
         os.read(ready_read, 1)
     sys.setswitchinterval(0.005)
@@ -224,7 +252,14 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[], Callable[[Ha
 
 
 def take_standard_streams() -> tuple[int, int]:
-    """The pipe under new descriptors; 0 reads nothing and 1 goes to stderr, so that nothing strays into the protocol."""
+    """The pipe under new descriptors; 0 reads nothing and 1 goes to stderr, so that nothing strays into the protocol. One that whoever
+    started us had closed is nothing too: the next file that is opened would else take its place.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
     input_fd, output_fd = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -2,12 +2,14 @@
 
 Importing the SDK takes longer than everything else a first call waits for, and half of the memory; agents over stdio ask for little but
 tools. What is not plainly a call of a tool, nor in the snapshot (a prompt, a resource, a completion, a mistake), starts the SDK's server
-beside this loop, which is told of the handshake that was answered for it and then gets all such messages.
+beside this loop, which is told of the handshake that was answered for it and then gets all such messages. A server of the SDK's serves
+a connection in one era of the protocol only, that of its first request. A stateless request says itself of which it is, whatever came
+before it, so each era has its own such server.
 """
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,10 +19,11 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from pydantic_core import to_json
 
 from .app import App, Caller
+from .envelope import STATELESS, is_enveloped, is_id
 from .front import Handover, Snapshot
 from .stdio_pipe import OnceAnswered, Output, Unreadable, lines_of, read_message
 from .tools.runner import ToolRunners, counted
-from .tools.wire import ToolCall, answered, client_name, names_itself, progressed, tool_call
+from .tools.wire import ToolCall, answered, client_name, progressed, tool_call
 from .tracing import is_traced
 
 if TYPE_CHECKING:
@@ -48,6 +51,15 @@ async def serve_direct(app: App, handover: Handover, snapshot: Snapshot, build: 
         log.info("The client is gone.")
 
 
+@dataclass(eq=False)
+class _Running:
+    """A call until its answer is written. `given_up`: the client wants no answer."""
+
+    call: ToolCall
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    given_up: bool = False
+
+
 class _Conversation:
     """One client at the other end of the pipe."""
 
@@ -61,10 +73,12 @@ class _Conversation:
         self._caller = Caller()
         self._greeting: dict[str, str] = {}
         self._greeting_ids: frozenset[Any] = frozenset()
-        self._running: dict[Any, anyio.CancelScope] = {}
+        self._greeted_before = set(handover.answered)
+        self._running: set[_Running] = set()
         self._asked: set[Any] = set()
+        self._called = False
         self._ended = anyio.Event()
-        self._sdk: MemoryObjectSendStream[str] | None = None
+        self._sdk: dict[str, MemoryObjectSendStream[str]] = {}
 
     async def serve(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -77,10 +91,10 @@ class _Conversation:
                 else:
                     await self._take(message, line, tasks)
             await self._drain()
-            if self._sdk is not None:
-                self._sdk.close()
-            for scope in self._running.values():
-                scope.cancel()
+            for stream in self._sdk.values():
+                stream.close()
+            for running in self._running:
+                running.scope.cancel()
             tasks.cancel_scope.deadline = anyio.current_time() + LAST
 
     async def _take(self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup) -> None:
@@ -89,49 +103,60 @@ class _Conversation:
             return
         call = tool_call(message, self._runners)
         if call is not None and (call.client is not None or self._greeting) and not is_traced():
-            scope = self._running[call.id] = anyio.CancelScope()
-            tasks.start_soon(self._call, call, scope)
+            if not self._called:  # many sessions call nothing, and need no process for the guard
+                self._called = True
+                tasks.start_soon(self._app.warm_up)
+            running = _Running(call)
+            self._running.add(running)
+            tasks.start_soon(self._call, running)
             return
-        if method == "initialize" and message.get("id") in self._handover.answered:
+        answer = None if self._sdk else self._snapshot.line(message)
+        if answer is None:
+            self._for_sdk(message, line.decode(), tasks)
+            return
+        if method == "initialize":
             self._greet(message, line)
-        elif self._sdk is None and (answer := self._snapshot.line(message)) is not None:
-            if method == "initialize":
-                self._greet(message, line)
-            await self._output.write_bytes(answer)
-        else:
-            self._for_sdk(message, line, tasks)
+            if message["id"] in self._greeted_before:
+                self._greeted_before.discard(message["id"])
+                return
+        await self._output.write_bytes(answer)
 
     def _greet(self, message: dict[str, Any], line: bytes) -> None:
         """The client has its answer to `initialize`; what it says of itself is the audit's."""
         self._greeting = {"initialize": line.decode()}
         self._greeting_ids = frozenset({message["id"]})
-        info = (message.get("params") or {}).get("clientInfo")
-        if names_itself(info):
-            self._caller = replace(self._caller, client=client_name(info))
+        self._caller = replace(self._caller, client=client_name(message["params"]["clientInfo"]))
 
-    def _for_sdk(self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup) -> None:
+    def _for_sdk(self, message: dict[str, Any], line: str, tasks: anyio.abc.TaskGroup) -> None:
         """Hand a message to the SDK's server. A notification starts none: it is kept where the handshake needs it, else it is nothing."""
         method, number = message.get("method"), message.get("id")
-        start = method is not None and number is not None
-        if self._sdk is None and not start:
-            if method == "notifications/initialized":
-                self._greeting[method] = line.decode()
-            return
-        if self._sdk is None:
-            self._sdk, received = anyio.create_memory_object_stream[str](float("inf"))
-            for greeting in self._greeting.values():
-                self._sdk.send_nowait(greeting)
-            tasks.start_soon(self._serve_sdk, received)
-        if start and isinstance(number, str | int):
+        if method is not None and is_id(number):
+            era = STATELESS if method != "initialize" and is_enveloped(message.get("params")) else ""
+            if era not in self._sdk:
+                self._start_sdk(era, tasks)
             self._asked.add(number)
-        self._sdk.send_nowait(line.decode())
+            self._sdk[era].send_nowait(line)
+            return
+        if method == "notifications/initialized" and "" not in self._sdk:
+            self._greeting[method] = line
+        for stream in self._sdk.values():
+            stream.send_nowait(line)
 
-    async def _serve_sdk(self, received: MemoryObjectReceiveStream[str]) -> None:
-        from .stdio import serve_messages  # with the SDK, which is imported in a thread first
+    def _start_sdk(self, era: str, tasks: anyio.abc.TaskGroup) -> None:
+        self._sdk[era], received = anyio.create_memory_object_stream[str](float("inf"))
+        answered = frozenset[Any]()
+        if era == "":
+            answered = self._greeting_ids | self._greeted_before
+            for greeting in self._greeting.values():
+                self._sdk[era].send_nowait(greeting)
+        tasks.start_soon(self._serve_sdk, received, OnceAnswered(self._output, answered, self._sdk_answered))
 
+    async def _serve_sdk(self, received: MemoryObjectReceiveStream[str], output: OnceAnswered) -> None:
         server = await anyio.to_thread.run_sync(self._build, self._app, self._caller)
+        from .stdio import serve_messages  # only now: the SDK takes a second to import, which the thread has done
+
         async with received:
-            await serve_messages(server, received, OnceAnswered(self._output, self._greeting_ids, self._sdk_answered))
+            await serve_messages(server, received, output)
 
     def _sdk_answered(self, number: Any) -> None:
         self._asked.discard(number)
@@ -141,23 +166,28 @@ class _Conversation:
         """Whether a call was running that the client gives up. It gets no answer (MCP, "Cancellation")."""
         params = message.get("params")
         asked = params.get("requestId") if isinstance(params, dict) else None
-        scope = self._running.pop(asked, None) if isinstance(asked, str | int) else None
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
+        if not is_id(asked):
+            return False
+        self._asked.discard(asked)  # nor does the SDK answer what is given up
+        given_up = [running for running in self._running if running.call.id == asked]
+        for running in given_up:
+            running.given_up = True
+            running.scope.cancel()
+        return bool(given_up)
 
-    async def _call(self, call: ToolCall, scope: anyio.CancelScope) -> None:
+    async def _call(self, running: _Running) -> None:
+        call = running.call
         caller = self._caller if call.client is None else replace(self._caller, client=call.client)
         error = {"code": CONNECTION_CLOSED, "message": "Connection closed"}
         line = to_json({"jsonrpc": "2.0", "id": call.id, "error": error})
-        with scope:
+        with running.scope:
             line = answered(
                 call, await self._runners[call.tool].run(call.arguments, caller, counted(self._report_to(call)))
             )
-        if self._running.get(call.id) is scope:  # else the client gave it up
+        if not running.given_up:
             await self._output.write_bytes(line + b"\n")
-            self._running.pop(call.id, None)
-            self._ended.set()
+        self._running.discard(running)
+        self._ended.set()
 
     def _report_to(self, call: ToolCall) -> Callable[[int, str], Any]:
         async def report(count: int, message: str) -> None:

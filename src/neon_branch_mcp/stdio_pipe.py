@@ -13,7 +13,8 @@ from typing import Any
 
 import anyio
 
-from .front import Handover
+from .envelope import is_id
+from .front import GONE, Handover, read_some
 
 CHUNK = 1 << 16
 NEVER_BLOCKS = 4096
@@ -52,7 +53,7 @@ def read_message(line: bytes) -> dict[str, Any] | Unreadable:
     if not isinstance(message, dict):
         return Unreadable(INVALID_REQUEST, "The message is not a JSON object.")
     asked = message.get("id")
-    found = asked if isinstance(asked, str | int) and not isinstance(asked, bool) else None
+    found = asked if is_id(asked) else None
     if fault:
         return Unreadable(PARSE_ERROR, fault, found)
     if "\\u" in text and _holds_half_a_pair(message):
@@ -61,7 +62,24 @@ def read_message(line: bytes) -> dict[str, Any] | Unreadable:
         )
     if message.get("jsonrpc") != "2.0" or not ("method" in message or "result" in message or "error" in message):
         return Unreadable(INVALID_REQUEST, "The message is no JSON-RPC 2.0 request, notification or response.", found)
-    return message
+    wrong = _wrong_request(message) if "method" in message else None
+    return message if wrong is None else Unreadable(INVALID_REQUEST, wrong, found)
+
+
+def _wrong_request(message: dict[str, Any]) -> str | None:
+    """What is wrong with the form of a request or notification (JSON-RPC 2.0, section 4; MCP, "Messages")."""
+    method, is_response = message["method"], "result" in message or "error" in message
+    if not isinstance(method, str):
+        return None if method is None and is_response else "The method is no text."
+    if message.get("result") is not None or message.get("error") is not None:
+        return "The message is a request and a response."
+    if not isinstance(message.get("params", {}), dict | None):
+        return "The params are no JSON object."
+    if "id" not in message or is_id(message["id"]):
+        return None
+    if message["id"] is None and method.startswith("notifications/"):
+        return None  # of a client that writes what it does not set as null
+    return "The id of a request must be a text or an integer."
 
 
 def _holds_half_a_pair(message: Any) -> bool:
@@ -90,9 +108,22 @@ async def lines_of(handover: Handover) -> AsyncIterator[bytes]:
 
 
 async def _read(fd: int) -> bytes:
-    with suppress(PermissionError):  # a file, for which nobody ever waits
-        await anyio.wait_readable(fd)
-    return os.read(fd, CHUNK)
+    while True:
+        with suppress(PermissionError):  # a file, for which nobody ever waits
+            await anyio.wait_readable(fd)
+        with suppress(BlockingIOError):  # who shares the pipe with us was faster
+            return read_some(fd, CHUNK)
+
+
+def _write_some(fd: int, data: memoryview) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    except OSError as exc:
+        if exc.errno in GONE:
+            raise BrokenPipeError(exc.errno, exc.strerror) from exc
+        raise
 
 
 class Output:
@@ -119,7 +150,7 @@ class Output:
                 while left:
                     if not self._poll.poll(0):
                         await anyio.wait_writable(self._fd)
-                    left = left[os.write(self._fd, left[:NEVER_BLOCKS]) :]
+                    left = left[_write_some(self._fd, left[:NEVER_BLOCKS]) :]
             finally:
                 if left and (torn or len(left) < whole):
                     self._torn = bytes(left)
@@ -143,11 +174,12 @@ class OnceAnswered:
     async def write(self, text: str) -> None:
         """One line, unless it was answered before."""
         message = json.loads(text) if self._answered or self._tell else {}
-        if "result" in message and message.get("id") in self._answered:
+        is_answer = "result" in message or "error" in message
+        if is_answer and message.get("id") in self._answered:
             self._answered.remove(message["id"])
-            return
-        await self._output.write(text)
-        if self._tell and ("result" in message or "error" in message):
+        else:
+            await self._output.write(text)
+        if self._tell and is_answer:
             self._tell(message.get("id"))
 
     async def flush(self) -> None:

@@ -13,7 +13,7 @@ from ..front import Handover
 from ..server import build_server, session_caller
 from ..stdio import serve_stdio
 from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, ReadOnly, ToolGroups, stderr
-from .process import event_loop
+from .process import event_loop, until_told_to_end
 from .settings import settings
 
 Http = Annotated[
@@ -52,7 +52,7 @@ def serve(
 
 
 async def _serve_stdio(config: Config, handover: Handover | None) -> None:
-    async with open_app(config) as app, anyio.create_task_group() as beside:
+    async with until_told_to_end(), open_app(config) as app, anyio.create_task_group() as beside:
         beside.start_soon(app.warm_up)
         await serve_stdio(build_server(app, session_caller(Caller())), handover)
         beside.cancel_scope.cancel()

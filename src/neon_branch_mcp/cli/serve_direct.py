@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..front import Handover
 from ..guard.statements_process import Spawned
 from ..stdio_direct import serve_direct
-from .process import event_loop, log_to_stderr
+from .process import event_loop, log_to_stderr, until_told_to_end
 from .settings import settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Serve = Callable[[Handover], None]
 
 
-def prepared(flags: Mapping[str, Any], spawned: Spawned) -> Serve:
+def prepared(flags: Mapping[str, Any], spawned: Spawned | None) -> Serve:
     """What serves the pipe for this command line, with all imported that a first call needs.
 
     Raises ConfigError, which the whole command line then tells the user.
@@ -53,17 +53,15 @@ def settings_of(flags: Mapping[str, Any]) -> Config:
     )
 
 
-def _run(config: Config, spawned: Spawned, handover: Handover) -> None:
+def _run(config: Config, spawned: Spawned | None, handover: Handover) -> None:
     log_to_stderr()
     anyio.run(_serve, config, spawned, handover, backend_options=event_loop())
 
 
-async def _serve(config: Config, spawned: Spawned, handover: Handover) -> None:
+async def _serve(config: Config, spawned: Spawned | None, handover: Handover) -> None:
     assert handover.snapshot is not None
-    async with open_app(config, spawned) as app, anyio.create_task_group() as beside:
-        beside.start_soon(app.warm_up)
+    async with until_told_to_end(), open_app(config, spawned) as app:
         await serve_direct(app, handover, handover.snapshot, _build_sdk_server)
-        beside.cancel_scope.cancel()
 
 
 def _build_sdk_server(app: App, caller: Caller) -> "MCPServer":

@@ -12,6 +12,7 @@ import httpx
 from mcp.server import MCPServer
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -137,7 +138,13 @@ def authenticator(app: App, http: httpx.AsyncClient) -> Authenticator | None:
 
 def _manager(mcp: MCPServer, config: HttpConfig, *, json_response: bool) -> StreamableHTTPSessionManager:
     # MCPServer hides its low-level server; an application made for one manager is the public way to reach it.
-    mcp.streamable_http_app(stateless_http=True, json_response=json_response, max_request_body_size=config.max_body)
+    mcp.streamable_http_app(
+        stateless_http=True,
+        json_response=json_response,
+        max_request_body_size=config.max_body,
+        # `Edge` looks at Host and Origin; the SDK's own look knows loopback alone, and nothing of our settings.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
     return mcp.session_manager
 
 

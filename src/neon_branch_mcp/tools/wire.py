@@ -6,25 +6,23 @@ A test holds the answers equal to the SDK's.
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from pydantic_core import to_json
 
 from .. import __version__
+from ..envelope import CLIENT_KEY, OWN, era_of, is_id, is_request
 from .runner import Answer
 
 METHOD = "tools/call"
-STATELESS = "2026-07-28"
-"""The version whose requests each say who asks; the earlier ones begin with a handshake."""
 HANDSHAKES = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
 SERVER_INFO = {"name": "neon-branch-mcp", "title": "Neon branches", "version": __version__}
-_OWN = "io.modelcontextprotocol/"
-_STAMP = to_json({f"{_OWN}serverInfo": SERVER_INFO})
+_STAMP = to_json({f"{OWN}serverInfo": SERVER_INFO})
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call. `client` is how its client names itself, where the call says so: then it is stateless."""
+    """A call. `client` is how its client names itself, "" where it does not, in a stateless call; None in one after a handshake."""
 
     id: str | int
     tool: str
@@ -36,41 +34,16 @@ class ToolCall:
 def tool_call(message: Mapping[str, Any], tools: Container[str]) -> ToolCall | None:
     """The call that a message is; None for one that only the SDK can answer."""
     number, params = message.get("id"), message.get("params")
-    if message.get("method") != METHOD or message.get("jsonrpc") != "2.0" or not _is_id(number):
+    if message.get("method") != METHOD or not is_request(message) or not is_id(number):
         return None
     if not isinstance(params, dict) or not params.keys() <= {"name", "arguments", "_meta"}:
         return None
-    name, arguments, meta = params.get("name"), params.get("arguments"), params.get("_meta")
-    if not isinstance(name, str) or name not in tools or not isinstance(arguments, dict | None):
+    name, arguments, era = params.get("name"), params.get("arguments"), era_of(params)
+    if not isinstance(name, str) or name not in tools or not isinstance(arguments, dict | None) or era is None:
         return None
-    call = ToolCall(number, name, arguments or {})
-    return call if meta is None else _with_meta(call, meta)
-
-
-def _with_meta(call: ToolCall, meta: Any) -> ToolCall | None:
-    if not isinstance(meta, dict):
-        return None
-    token = meta.get("progressToken")
-    if token is not None and not _is_id(token):
-        return None
-    own = {name.removeprefix(_OWN): value for name, value in meta.items() if name.startswith(_OWN)}
-    if not own:
-        return ToolCall(call.id, call.tool, call.arguments, token)
-    client = own.get("clientInfo")
-    if own.keys() != {"protocolVersion", "clientInfo", "clientCapabilities"} or own["protocolVersion"] != STATELESS:
-        return None
-    if not isinstance(own["clientCapabilities"], dict) or not names_itself(client):
-        return None
-    return ToolCall(call.id, call.tool, call.arguments, token, client_name(client))
-
-
-def _is_id(value: Any) -> TypeGuard[str | int]:
-    return isinstance(value, str | int) and not isinstance(value, bool)
-
-
-def names_itself(client: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether this is how a client presents itself (MCP, `Implementation`)."""
-    return isinstance(client, dict) and all(isinstance(client.get(name), str) for name in ("name", "version"))
+    meta = params.get("_meta") or {}
+    client = None if era == "" else client_name(meta[CLIENT_KEY]) if CLIENT_KEY in meta else ""
+    return ToolCall(number, name, arguments or {}, meta.get("progressToken"), client)
 
 
 def client_name(info: Mapping[str, Any]) -> str:
