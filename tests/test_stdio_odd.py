@@ -103,7 +103,7 @@ async def through_the_front(app: App, handover: Handover) -> None:
     assert SNAPSHOT is not None
     ready, tell = os.pipe()
     os.close(tell)
-    left = Front(SNAPSHOT, handover.input_fd, handover.output_fd).run(ready)
+    left = Front(SNAPSHOT, handover.input_fd, handover.output_fd).run(ready, lambda: None)
     os.close(ready)
     await directly(app, left)
 
