@@ -1,8 +1,10 @@
 """`neon-branch-mcp local …` by hand: import, psql, status, reset, down."""
 
 import socket
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,6 +105,41 @@ def test_what_cannot_be_imported_leaves_no_project(run: Run, folder: Path, tmp_p
     with pytest.raises(Unreachable, match=r"pg_dump of the database at 127\.0\.0\.1 failed"):
         run("import", "postgresql://me:secret@127.0.0.1:1/none")
     assert run("status").stdout.count("(default)") == before
+
+
+def projects(opened: Opened) -> list[str]:
+    return [p.name for p in opened.plane.service.projects() if p.state == "ready"]
+
+
+def test_an_import_that_is_killed_leaves_no_project(run: Run, folder: Path, tmp_path: Path) -> None:
+    """`run` sets what the importer and this process have in common."""
+    dump = tmp_path / "slow.sql"
+    dump.write_text("CREATE TABLE first (n int);\nSELECT pg_sleep(600);\n", encoding="utf-8")
+    command = [sys.executable, "-m", "neon_branch_mcp", "local", "import", str(dump), "--data-dir", str(folder)]
+    opened = Opened(local_config(folder, sample=False, history=0))
+    try:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as importer:
+            while "slow" not in projects(opened) and importer.poll() is None:
+                time.sleep(0.05)
+            assert importer.poll() is None
+            importer.kill()
+        until = time.monotonic() + 60
+        while "slow" in projects(opened) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert "slow" not in projects(opened)
+    finally:
+        opened.close()
+    assert postmasters_below(folder) == []
+
+
+def test_nobody_else_can_read_the_state(run: Run, folder: Path) -> None:
+    """As root the folder is open to walk through, for the servers' user."""
+    opened = Opened(local_config(folder, sample=False, history=0))
+    try:
+        found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("state.db*")}
+    finally:
+        opened.close()
+    assert found == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm"), 0o600)
 
 
 def test_psql_opens_a_branch_as_its_owner(folder: Path, run: Run) -> None:
