@@ -1,5 +1,7 @@
 """`neon-branch-mcp local …` by hand: import, psql, status, reset, down."""
 
+import gzip
+import shutil
 import socket
 import stat
 import subprocess
@@ -102,6 +104,9 @@ def test_what_cannot_be_imported_leaves_no_project(run: Run, folder: Path, tmp_p
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=f"{name} could not be restored"):
             run("import", str(tmp_path / name))
+    (tmp_path / "packed.sql.gz").write_bytes(gzip.compress(DUMP.encode()))
+    with pytest.raises(ConfigError, match=r"packed\.sql\.gz is a compressed file; unpack it first"):
+        run("import", str(tmp_path / "packed.sql.gz"))
     with pytest.raises(Unreachable, match=r"pg_dump of the database at 127\.0\.0\.1 failed"):
         run("import", "postgresql://me:secret@127.0.0.1:1/none")
     assert run("status").stdout.count("(default)") == before
@@ -130,6 +135,19 @@ def test_an_import_that_is_killed_leaves_no_project(run: Run, folder: Path, tmp_
     finally:
         opened.close()
     assert postmasters_below(folder) == []
+
+
+def test_a_lost_state_file_is_not_begun_anew_over_the_clusters(run: Run, folder: Path, tmp_path: Path) -> None:
+    run("status")
+    kept = tmp_path / "kept"
+    shutil.copytree(folder, kept)
+    for path in kept.glob("state.db*"):
+        path.unlink()
+    clusters = {path.name for path in (kept / "clusters").iterdir()}
+    for _ in range(2):  # the first attempt makes an empty file
+        with pytest.raises(ConfigError, match=r"state\.db is missing or empty, and .* holds \d+ clusters"):
+            Opened(local_config(kept, sample=False, history=0))
+    assert {path.name for path in (kept / "clusters").iterdir()} == clusters
 
 
 def test_nobody_else_can_read_the_state(run: Run, folder: Path) -> None:

@@ -28,7 +28,7 @@ from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, Endpoint
 from neon_branch_mcp.local.watchdog import postmasters_below
 
 from .conftest import data_folder
-from .crash_worker import COPY, OWNER, PRESERVED
+from .crash_worker import COPY, OWNER, PORTS, PRESERVED
 
 ROUNDS = int(os.environ.get("NEON_BRANCH_MCP_CRASH_ROUNDS", "3"))
 WORKER = Path(__file__).with_name("crash_worker.py")
@@ -188,7 +188,7 @@ def test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind(seed:
                     worker.wait()
             if turn % 2:
                 wait_until_nothing_runs(folder, 10)
-            opened = Opened(LocalConfig(data_dir=folder))
+            opened = Opened(LocalConfig(data_dir=folder, **PORTS))
             try:
                 check(opened)
             finally:
