@@ -20,7 +20,7 @@ from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import BIN_DIR, MadeBranch, PlaneApi, local_config, plane_folder
+from .conftest import BIN_DIR, MadeBranch, PlaneApi, data_folder, local_config, plane_folder
 
 Run = Callable[..., Result]
 DUMP = """\
@@ -137,17 +137,17 @@ def test_an_import_that_is_killed_leaves_no_project(run: Run, folder: Path, tmp_
     assert postmasters_below(folder) == []
 
 
-def test_a_lost_state_file_is_not_begun_anew_over_the_clusters(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_lost_state_file_is_not_begun_anew_over_the_clusters(run: Run, folder: Path) -> None:
     run("status")
-    kept = tmp_path / "kept"
-    shutil.copytree(folder, kept)
-    for path in kept.glob("state.db*"):
-        path.unlink()
-    clusters = {path.name for path in (kept / "clusters").iterdir()}
-    for _ in range(2):  # the first attempt makes an empty file
-        with pytest.raises(ConfigError, match=r"state\.db is missing or empty, and .* holds \d+ clusters"):
-            Opened(local_config(kept, sample=False, history=0))
-    assert {path.name for path in (kept / "clusters").iterdir()} == clusters
+    with data_folder() as kept:
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        for path in kept.glob("state.db*"):
+            path.unlink()
+        clusters = {path.name for path in (kept / "clusters").iterdir()}
+        for _ in range(2):  # the first attempt makes an empty file
+            with pytest.raises(ConfigError, match=r"state\.db is missing or empty, and .* holds \d+ clusters"):
+                Opened(local_config(kept, sample=False, history=0))
+        assert {path.name for path in (kept / "clusters").iterdir()} == clusters
 
 
 def test_nobody_else_can_read_the_state(run: Run, folder: Path) -> None:
