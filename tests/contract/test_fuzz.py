@@ -94,7 +94,7 @@ class Calls:
             real[self._dice.choice(list(real))] = self._dice.choice(
                 ["no-such", "9" * 30, "x" * 300, "%00", "%C3", *self._ids]
             )
-        return template.format(action=self._dice.choice(["start", "suspend", "restart"]), **real)
+        return template.replace(":path", "").format(action=self._dice.choice(["start", "suspend", "restart"]), **real)
 
     def query(self) -> dict[str, str]:
         given = {
