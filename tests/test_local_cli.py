@@ -92,6 +92,8 @@ def test_a_live_database_and_an_archive_of_it_are_imported(
     filed = run("import", str(archive))
     for project in (live.stdout.strip(), filed.stdout.strip()):
         assert rows(folder, project, "SELECT count(*) FROM users") == [(10_000,)]
+    maintenance = run("import", branch.uri.replace("/shop?", "/postgres?")).stdout.strip()
+    assert rows(folder, maintenance, "SELECT current_database()") == [("imported",)]
     listed = run("status").stdout
     assert f"{live.stdout.strip()} (copy of the shop)" in listed
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from ..errors import ConfigError, NotFound, Unreachable
+from .access import HIDDEN_DATABASES
 from .binaries import Binaries
 from .problems import Problem
 from .service import Service
@@ -33,7 +34,8 @@ class Transfer:
         if not self.is_uri and not path.exists():
             raise NotFound(f"{source} is neither a file nor a postgresql:// URI.")
         plain = unquote(urlsplit(source).path.lstrip("/")) if self.is_uri else path.name.split(".")[0]
-        self.name = re.sub(r"[^a-z0-9_]+", "_", plain.lower()).strip("_")[:60] or "imported"
+        name = re.sub(r"[^a-z0-9_]+", "_", plain.lower()).strip("_")[:60]
+        self.name = name if name and name not in HIDDEN_DATABASES else "imported"
 
     def into(self, uri: str) -> list[str]:
         """Fill the empty database at `uri`; returns what could not be restored, a line each.
