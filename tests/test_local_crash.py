@@ -25,7 +25,7 @@ from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.ports import is_served
 from neon_branch_mcp.local.service import Service
 from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow, SpareRow
-from neon_branch_mcp.local.watchdog import postmasters_below
+from neon_branch_mcp.local.watchdog import postmasters_below, running_below
 
 from .conftest import data_folder
 from .crash_worker import COPY, OWNER, PORTS, PRESERVED
@@ -156,7 +156,7 @@ def check_state(opened: Opened) -> list[BranchRow]:
     used = {b.cluster_id for b in branches} | copies
     assert {c.id for c in clusters} == used
     assert {p.name for p in core.places.clusters.iterdir()} == used
-    assert {Path(p.cmdline()[2]).parent.name for p in postmasters_below(core.places.clusters)} <= used
+    assert {data.parent.name for data, _ in running_below(core.places.clusters)} <= used
     assert sorted(e.branch_id for e in endpoints) == sorted(b.id for b in branches if not b.name.startswith(PRESERVED))
     assert [b.name for b in branches if b.expires_at is not None] == []  # all that should end has ended
     assert [sum(b.is_default for b in branches if b.project_id == p.id) for p in projects] == [1] * len(projects)

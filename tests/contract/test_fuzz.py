@@ -9,17 +9,15 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
-import psutil
 import pytest
 from anyio.from_thread import BlockingPortal
 
 from neon_branch_mcp.local.api import ROUTES
 from neon_branch_mcp.local.objects import ORG_ID
 from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, EndpointRow, JobRow, SpareRow
-from neon_branch_mcp.local.watchdog import postmasters_below
+from neon_branch_mcp.local.watchdog import running_below
 
 from ..conftest import PlaneApi, other_plane
 from .spec import check
@@ -174,10 +172,6 @@ def test_after_all_calls_nothing_is_left_that_has_no_owner(fuzzed: PlaneApi) -> 
     assert active == []
     assert clusters == used
     assert {p.name for p in core.places.clusters.iterdir()} == used
-    running = []
-    for process in postmasters_below(core.places.clusters):
-        with suppress(psutil.NoSuchProcess):  # put to sleep at this moment
-            running.append(process.cmdline()[2])
-    assert set(running) <= {str(core.cluster(c).data) for c in clusters}
+    assert {data for data, _ in running_below(core.places.clusters)} <= {core.cluster(c).data for c in clusters}
     assert len(ports) == len(set(ports))
     assert {200, 201, 400, 404} <= set(seen)
