@@ -1,6 +1,6 @@
 """`kill -9` of every process at a random moment, again and again: the next start finds a consistent state, and nothing is left behind.
 
-NEON_BRANCH_MCP_CRASH_ROUNDS sets the number of rounds; the suite runs a few, 200 take about ten minutes.
+NEON_BRANCH_MCP_CRASH_ROUNDS sets the number of rounds; the suite runs a few, 200 take a quarter of an hour and more.
 """
 
 import contextlib
