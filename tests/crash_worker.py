@@ -21,6 +21,8 @@ from neon_branch_mcp.local.transfer import import_project
 MOST_BRANCHES = 6
 PRESERVED = "kept-"
 """How the names of branches begin that a restore left behind: they have no compute."""
+PORTS = {"first_port": 12_000, "last_port": 12_999}
+"""Another plane's tests must not take a port while nobody of ours serves it."""
 COPY = "copied"
 """The name of imported projects, and of their database."""
 OWNER = "neondb_owner"
@@ -155,7 +157,7 @@ STEPS: Mapping[str, Callable[[Worker, BranchRow], None]] = {
 
 def main(folder: Path, seed: int) -> None:
     dice = random.Random(seed)
-    opened = Opened(LocalConfig(data_dir=folder, suspend_after=1, spares=dice.random() < 0.5))
+    opened = Opened(LocalConfig(data_dir=folder, suspend_after=1, spares=dice.random() < 0.5, **PORTS))
     sys.stdout.write("open\n")
     sys.stdout.flush()
     worker = Worker(opened.plane.service, opened.plane.project_id, dice)

@@ -70,6 +70,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "The local control plane answers as Neon's specification says, and Neon's own clients work with it unchanged.": (
         "contract/test_contract.py::test_every_route_is_one_of_the_specification",
         "contract/test_contract.py::test_a_branch_lives_by_the_contract",
+        "contract/test_fuzz.py::test_any_call_is_answered_as_the_specification_says",
         "contract/test_neon_api.py::test_it_makes_uses_and_deletes_a_branch",
         "contract/test_neon_api.py::test_neons_own_cli_works_unchanged",
     ),

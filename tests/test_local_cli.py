@@ -1,8 +1,12 @@
 """`neon-branch-mcp local …` by hand: import, psql, status, reset, down."""
 
+import gzip
+import shutil
 import socket
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.watchdog import postmasters_below
 
-from .conftest import BIN_DIR, MadeBranch, PlaneApi, local_config, plane_folder
+from .conftest import BIN_DIR, MadeBranch, PlaneApi, data_folder, local_config, plane_folder
 
 Run = Callable[..., Result]
 DUMP = """\
@@ -88,6 +92,8 @@ def test_a_live_database_and_an_archive_of_it_are_imported(
     filed = run("import", str(archive))
     for project in (live.stdout.strip(), filed.stdout.strip()):
         assert rows(folder, project, "SELECT count(*) FROM users") == [(10_000,)]
+    maintenance = run("import", branch.uri.replace("/shop?", "/postgres?")).stdout.strip()
+    assert rows(folder, maintenance, "SELECT current_database()") == [("imported",)]
     listed = run("status").stdout
     assert f"{live.stdout.strip()} (copy of the shop)" in listed
 
@@ -100,9 +106,60 @@ def test_what_cannot_be_imported_leaves_no_project(run: Run, folder: Path, tmp_p
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=f"{name} could not be restored"):
             run("import", str(tmp_path / name))
+    (tmp_path / "packed.sql.gz").write_bytes(gzip.compress(DUMP.encode()))
+    with pytest.raises(ConfigError, match=r"packed\.sql\.gz is a compressed file; unpack it first"):
+        run("import", str(tmp_path / "packed.sql.gz"))
     with pytest.raises(Unreachable, match=r"pg_dump of the database at 127\.0\.0\.1 failed"):
         run("import", "postgresql://me:secret@127.0.0.1:1/none")
     assert run("status").stdout.count("(default)") == before
+
+
+def projects(opened: Opened) -> list[str]:
+    return [p.name for p in opened.plane.service.projects() if p.state == "ready"]
+
+
+def test_an_import_that_is_killed_leaves_no_project(run: Run, folder: Path, tmp_path: Path) -> None:
+    """`run` sets what the importer and this process have in common."""
+    dump = tmp_path / "slow.sql"
+    dump.write_text("CREATE TABLE first (n int);\nSELECT pg_sleep(600);\n", encoding="utf-8")
+    command = [sys.executable, "-m", "neon_branch_mcp", "local", "import", str(dump), "--data-dir", str(folder)]
+    opened = Opened(local_config(folder, sample=False, history=0))
+    try:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as importer:
+            while "slow" not in projects(opened) and importer.poll() is None:
+                time.sleep(0.05)
+            assert importer.poll() is None
+            importer.kill()
+        until = time.monotonic() + 60
+        while "slow" in projects(opened) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert "slow" not in projects(opened)
+    finally:
+        opened.close()
+    assert postmasters_below(folder) == []
+
+
+def test_a_lost_state_file_is_not_begun_anew_over_the_clusters(run: Run, folder: Path) -> None:
+    run("status")
+    with data_folder() as kept:
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        for path in kept.glob("state.db*"):
+            path.unlink()
+        clusters = {path.name for path in (kept / "clusters").iterdir()}
+        for _ in range(2):  # the first attempt makes an empty file
+            with pytest.raises(ConfigError, match=r"state\.db is missing or empty, and .* holds \d+ clusters"):
+                Opened(local_config(kept, sample=False, history=0))
+        assert {path.name for path in (kept / "clusters").iterdir()} == clusters
+
+
+def test_nobody_else_can_read_the_state(run: Run, folder: Path) -> None:
+    """As root the folder is open to walk through, for the servers' user."""
+    opened = Opened(local_config(folder, sample=False, history=0))
+    try:
+        found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("state.db*")}
+    finally:
+        opened.close()
+    assert found == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm"), 0o600)
 
 
 def test_psql_opens_a_branch_as_its_owner(folder: Path, run: Run) -> None:

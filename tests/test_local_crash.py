@@ -1,6 +1,6 @@
 """`kill -9` of every process at a random moment, again and again: the next start finds a consistent state, and nothing is left behind.
 
-NEON_BRANCH_MCP_CRASH_ROUNDS sets the number of rounds; the suite runs a few, 200 take about ten minutes.
+NEON_BRANCH_MCP_CRASH_ROUNDS sets the number of rounds; the suite runs a few, 200 take a quarter of an hour and more.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.ports import is_served
 from neon_branch_mcp.local.service import Service
 from neon_branch_mcp.local.store import BaseRow, BranchRow, ClusterRow, EndpointRow, JobRow, ProjectRow, SpareRow
-from neon_branch_mcp.local.watchdog import postmasters_below
+from neon_branch_mcp.local.watchdog import postmasters_below, running_below
 
 from .conftest import data_folder
-from .crash_worker import COPY, OWNER, PRESERVED
+from .crash_worker import COPY, OWNER, PORTS, PRESERVED
 
 ROUNDS = int(os.environ.get("NEON_BRANCH_MCP_CRASH_ROUNDS", "3"))
 WORKER = Path(__file__).with_name("crash_worker.py")
@@ -156,7 +156,7 @@ def check_state(opened: Opened) -> list[BranchRow]:
     used = {b.cluster_id for b in branches} | copies
     assert {c.id for c in clusters} == used
     assert {p.name for p in core.places.clusters.iterdir()} == used
-    assert {Path(p.cmdline()[2]).parent.name for p in postmasters_below(core.places.clusters)} <= used
+    assert {data.parent.name for data, _ in running_below(core.places.clusters)} <= used
     assert sorted(e.branch_id for e in endpoints) == sorted(b.id for b in branches if not b.name.startswith(PRESERVED))
     assert [b.name for b in branches if b.expires_at is not None] == []  # all that should end has ended
     assert [sum(b.is_default for b in branches if b.project_id == p.id) for p in projects] == [1] * len(projects)
@@ -188,7 +188,7 @@ def test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind(seed:
                     worker.wait()
             if turn % 2:
                 wait_until_nothing_runs(folder, 10)
-            opened = Opened(LocalConfig(data_dir=folder))
+            opened = Opened(LocalConfig(data_dir=folder, **PORTS))
             try:
                 check(opened)
             finally:

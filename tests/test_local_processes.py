@@ -20,12 +20,13 @@ import pytest
 from neon_branch_mcp.config import LocalConfig
 from neon_branch_mcp.errors import ConfigError
 from neon_branch_mcp.local.binaries import find_binaries
-from neon_branch_mcp.local.changes import NewBranch
+from neon_branch_mcp.local.changes import Changed, NewBranch
 from neon_branch_mcp.local.cluster import Cluster, major_of
+from neon_branch_mcp.local.jobs import MAX_ATTEMPTS, schedule
 from neon_branch_mcp.local.places import destroy
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.problems import Problem
-from neon_branch_mcp.local.store import BranchRow
+from neon_branch_mcp.local.store import BranchRow, JobRow
 from neon_branch_mcp.local.watchdog import postmasters_below
 
 from .conftest import data_folder, local_config, plane_folder
@@ -182,6 +183,22 @@ def test_a_data_directory_of_another_postgres_is_told_with_the_way_out(folder: P
         version.write_bytes(rightly)
         with psycopg.connect(uri) as conn:
             conn.execute("SELECT 1")
+
+
+def test_a_whole_branch_stays_though_the_end_of_its_making_was_cut_short_again_and_again(folder: Path) -> None:
+    with opened(folder) as plane:
+        service, project = plane.plane.service, plane.plane.project_id
+        made = service.create_branch(project, NewBranch())
+        service.finish(made)
+        assert made.branch is not None
+        with service.core.store.write() as tx:
+            actions = ["create_branch", "start_compute"]
+            job_id, _ = schedule(tx, service.core, "create_branch", project, branch_id=made.branch.id, actions=actions)
+            tx.change(JobRow, job_id, attempts=MAX_ATTEMPTS)
+        service.submit(Changed((), job_id=job_id)).result()
+        with psycopg.connect(uri_of(plane, made.branch.id)) as conn:
+            assert conn.execute("SELECT 1").fetchone() == (1,)
+        service.finish(service.delete_branch(project, made.branch.id))
 
 
 def test_a_port_taken_by_another_program_is_replaced(folder: Path) -> None:

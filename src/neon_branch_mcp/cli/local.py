@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import ConfigError, Conflict, NotFound, Refused
 from ..local.files import disk_usage
@@ -95,6 +96,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen()
     except OSError as exc:
         listener.close()
+        if isinstance(exc, socket.gaierror):
+            raise ConfigError(f"{host} is not an address that can be listened on: {exc.strerror}.") from exc
         raise ConfigError(f"Port {port} on {host} cannot be used: {exc.strerror}. Choose another with --port.") from exc
     return listener
 
@@ -135,9 +138,14 @@ def branches(project_id: ProjectOption = None, config: ConfigFile = None, data_d
 
 
 def _print_branches(console: Console, plane: LocalPlane, project_id: str, title: str) -> None:
-    table = Table(
-        "branch", "id", "parent", "state", "Postgres", "port", "size", "expires", title=title, title_justify="left"
-    )
+    # On a narrow terminal names may go over several lines; what is copied from here is never cut.
+    whole = ("id", "state", "Postgres", "port", "size")
+    heads = ("branch", "id", "parent", "state", "Postgres", "port", "size", "expires")
+    columns = [
+        Column(head, no_wrap=head in whole, overflow="fold", min_width=14 if head == "branch" else None)
+        for head in heads
+    ]
+    table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     found = plane.service.branches(project_id)
     names = {b.id: b.name for b in found}
     for branch in found:

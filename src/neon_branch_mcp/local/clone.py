@@ -19,6 +19,7 @@ from .cluster import Cluster
 from .files import copy_file, copy_tree, give_tree
 from .locks import locked
 from .places import Places
+from .problems import DiskFull
 from .settings import SUPERUSER, write_settings
 from .tls import write_certificate
 
@@ -202,6 +203,8 @@ def _initdb(places: Places, binaries: Binaries, target: Path) -> None:
             if answer.returncode == 0:
                 break
         else:
+            if "No space left on device" in answer.stderr:
+                raise DiskFull
             raise ConfigError(f"initdb of Postgres {binaries.version} failed: {answer.stderr.strip()[-1500:]}")
         if places.uid is not None:
             give_tree(data, places.uid)

@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ SERVER_UID = 54329  # a bare number: no passwd entry has it, so nobody else's fi
 ELSEWHERE = Path("/var/lib/neon-branch-mcp")
 FOUND_AT = "clusters-at"
 BELONGS_TO = "data-dir"
+HALF_COPY, HALF_COPY_AGE = ".copy-", 600.0
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,15 @@ def sweep_elsewhere(places: Places) -> None:
             data_dir = Path(note.read_text(encoding="utf-8").strip())
             if not data_dir.exists():
                 _remove_root(note.parent, data_dir)
+    _sweep_half_copies()
+
+
+def _sweep_half_copies() -> None:
+    """Copies of binaries that a kill cut short; a young one may be in the making."""
+    for folder in (*ELSEWHERE.glob(f"{HALF_COPY}*"), *_temporary_elsewhere().glob(f"{HALF_COPY}*")):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > HALF_COPY_AGE:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_root(root: Path, data_dir: Path) -> None:
@@ -209,7 +220,7 @@ def reachable(binaries: Binaries, uid: int | None) -> Binaries:
     stamp = int((real / "postgres").stat().st_mtime)
     copy = _folder_elsewhere() / f"postgres-{binaries.version}-{digest(installation)}-{stamp}"
     if not copy.exists():
-        half = Path(tempfile.mkdtemp(prefix=".copy-", dir=copy.parent))
+        half = Path(tempfile.mkdtemp(prefix=HALF_COPY, dir=copy.parent))
         half.chmod(0o755)
         copy_tree(installation, half)
         try:

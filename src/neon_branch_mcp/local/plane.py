@@ -76,7 +76,7 @@ class Opened:
         places = open_places(config.data_dir or default_data_dir())
         binaries = reachable(find_binaries(config.bin_dir, major=major_of(places)), places.uid)
         with ExitStack() as stack:
-            self._store = Store(places.state)
+            self._store = Store(places.state, places.clusters)
             stack.callback(self._store.close)
             self._core = Core(config, places, binaries, self._store)
             stack.callback(reap_all)

@@ -1,7 +1,10 @@
 """Putting right what ended processes left: their jobs are taken over, and what nothing points at is removed."""
 
+import contextlib
 import logging
 import shutil
+
+import psutil
 
 from . import watchdog
 from .clone import remove
@@ -76,11 +79,11 @@ def _sweep_folders(core: Core) -> None:
         if name not in known:
             log.warning("removing the folder of cluster %s, which is not in the state", name)
             remove(core.cluster(name))
-    for process in watchdog.postmasters_below(core.places.clusters):
-        folder = core.places.clusters / process.cmdline()[2]
+    for folder, process in watchdog.running_below(core.places.clusters):
         if not folder.exists():
             log.warning("ending a postmaster whose folder %s is gone", folder)
-            process.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
 
 
 def _sweep_half_made(core: Core) -> None:

@@ -68,9 +68,10 @@ def parse_time(text: Any, name: str) -> float:
     """RFC 3339 → seconds since the epoch."""
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the year 1 in Asia is no year in UTC
         raise Problem(400, f"{name} should be a time as in 2026-01-31T12:00:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return moment.timestamp()
 
 
 def answer(data: Json | list[Json], status: int = 200) -> Response:

@@ -297,9 +297,10 @@ def _dump(name: str, value: Any) -> Any:
 class Store:
     """The state file of one data directory. Safe in threads; other processes may have it open too."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make it. Raises ConfigError for a file that is damaged or of a newer version of ours."""
+    def __init__(self, path: Path, clusters: Path) -> None:
+        """Open or make it. Raises ConfigError for a file that is damaged, of a newer version of ours, or lost while there are clusters."""
         self._path = path
+        self._clusters = clusters
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._all: list[sqlite3.Connection] = []
         _close_to_others(path)
@@ -325,6 +326,12 @@ class Store:
                 "upgrade, or name another --data-dir."
             )
         if version == 0:
+            if found := [path.name for path in self._clusters.iterdir()]:
+                # To begin anew would sweep them away, and one of them may be all that there is of somebody's data.
+                raise ConfigError(
+                    f"The state file {self._path} is missing or empty, and {self._clusters} holds {len(found)} clusters that it should "
+                    "name. Restore the file from a backup, move the clusters away, or name another --data-dir."
+                )
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from ..errors import ConfigError, NotFound, Unreachable
+from .access import HIDDEN_DATABASES
 from .binaries import Binaries
 from .problems import Problem
 from .service import Service
@@ -33,7 +34,8 @@ class Transfer:
         if not self.is_uri and not path.exists():
             raise NotFound(f"{source} is neither a file nor a postgresql:// URI.")
         plain = unquote(urlsplit(source).path.lstrip("/")) if self.is_uri else path.name.split(".")[0]
-        self.name = re.sub(r"[^a-z0-9_]+", "_", plain.lower()).strip("_")[:60] or "imported"
+        name = re.sub(r"[^a-z0-9_]+", "_", plain.lower()).strip("_")[:60]
+        self.name = name if name and name not in HIDDEN_DATABASES else "imported"
 
     def into(self, uri: str) -> list[str]:
         """Fill the empty database at `uri`; returns what could not be restored, a line each.
@@ -48,17 +50,21 @@ class Transfer:
             command = [*restore, str(dump)]
         else:
             command = [self._binaries.tool("psql"), "--no-psqlrc", "--quiet", f"--dbname={uri}", f"--file={dump}"]
-        return _outcome(subprocess.run(command, capture_output=True, text=True, check=False), dump.name, uri)
+        return _outcome(
+            subprocess.run(command, capture_output=True, text=True, errors="replace", check=False), dump.name, uri
+        )
 
     def _copied(self, restore: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         """From pg_dump straight into pg_restore: nothing is left on the disk, and neither outlives the database that is filled."""
         command = [self._binaries.tool("pg_dump"), "--format=custom", *_KEPT, self._source]
         with (
-            tempfile.TemporaryFile("w+", encoding="utf-8") as said,
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as dump,
         ):
             try:
-                done = subprocess.run(restore, stdin=dump.stdout, capture_output=True, text=True, check=False)
+                done = subprocess.run(
+                    restore, stdin=dump.stdout, capture_output=True, text=True, errors="replace", check=False
+                )
             except BaseException:
                 dump.kill()
                 raise
@@ -121,7 +127,11 @@ def _is_empty(uri: str) -> bool:
 
 
 def _is_archive(dump: Path) -> bool:
-    """pg_dump's custom format begins with PGDMP, its tar format is a tar with a toc.dat."""
+    """pg_dump's custom format begins with PGDMP, its tar format is a tar with a toc.dat. Raises ConfigError for a compressed file."""
     with dump.open("rb") as file:
         head = file.read(512)
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\3\4")):
+        raise ConfigError(
+            f"{dump.name} is a compressed file; unpack it first. pg_dump's own formats need no unpacking."
+        )
     return head.startswith(b"PGDMP") or head[257:262] == b"ustar"

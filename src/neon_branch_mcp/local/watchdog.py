@@ -22,6 +22,11 @@ SETTLE = 0.1  # a postmaster that a killed process had just forked shows itself 
 
 def postmasters_below(folder: Path) -> list[psutil.Process]:
     """The live postmasters whose data lie below `folder`."""
+    return [process for _, process in running_below(folder)]
+
+
+def running_below(folder: Path) -> list[tuple[Path, psutil.Process]]:
+    """The same, each with the folder of its data: a process that ends meanwhile could not be asked for it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -33,7 +38,7 @@ def postmasters_below(folder: Path) -> list[psutil.Process]:
                 and Path(arguments[2]).is_relative_to(folder)
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
-                found.append(process)
+                found.append((Path(arguments[2]), process))
     return found
 
 

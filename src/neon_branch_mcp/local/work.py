@@ -88,9 +88,12 @@ def _fill_root(job: Job, cluster: Cluster, role: str, database: str, *, sample: 
 
 
 def undo_create_project(job: Job) -> None:
-    """Nothing of it stays but the failed operations."""
+    """Nothing of it stays but the failed operations; one whose root branch was whole already stays whole."""
     discard_of_job(job.core, job.row.id)
     with job.core.store.write() as tx:
+        if tx.one(BranchRow, "id = ? AND cluster_id IS NOT NULL", job.row.branch_id) is not None:
+            tx.change(ProjectRow, job.row.project_id, state="ready", updated_at=now())
+            return
         forget_branch(tx, str(job.row.branch_id))
         tx.drop(ProjectRow, "id = ?", job.row.project_id)
 
@@ -242,9 +245,11 @@ def _apply_passwords(job: Job, cluster: Cluster, cloned: Cloned, roles: Sequence
 
 
 def undo_create_branch(job: Job) -> None:
-    """Neither files nor rows stay."""
+    """Neither files nor rows stay, but of a branch that was whole already."""
     discard_of_job(job.core, job.row.id)
     with job.core.store.write() as tx:
+        if tx.one(BranchRow, "id = ? AND cluster_id IS NOT NULL", job.row.branch_id) is not None:
+            return
         forget_branch(tx, str(job.row.branch_id))
 
 
