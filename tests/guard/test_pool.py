@@ -22,10 +22,21 @@ async def pool() -> AsyncIterator[StatementPool]:
     await made.aclose()
 
 
+_others: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Whatever other tests of this process left or keep is not ours to count."""
+    _others.clear()
+    _others.update(child.pid for child in psutil.Process().children())
+
+
 def workers() -> list[psutil.Process]:
-    """The workers of this process."""
-    children = psutil.Process().children()
-    return [child for child in children if "neon_branch_mcp.guard.statements_worker" in child.cmdline()]
+    """The workers that the test has made."""
+    children = [child for child in psutil.Process().children() if child.pid not in _others]
+    running = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in running if "neon_branch_mcp.guard.statements_worker" in child.cmdline()]
 
 
 @pytest.mark.parametrize("end", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])

@@ -147,7 +147,12 @@ class _Worker:
     async def start(cls, spawned: Spawned | None = None) -> "_Worker":
         """A worker that has answered once: that of a process which was started before, else of a new one."""
         spawned = spawned or spawn()
-        worker = cls(spawned, *await asyncio.open_unix_connection(sock=spawned.pipe))
+        try:
+            worker = cls(spawned, *await asyncio.open_unix_connection(sock=spawned.pipe))
+        except BaseException:
+            spawned.pipe.close()  # which ends it
+            await asyncio.shield(asyncio.to_thread(spawned.process.wait))
+            raise
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await worker.ask({"sql": "SELECT 1", "mode": "read"})

@@ -389,7 +389,10 @@ class Store:
 
 def _close_to_others(path: Path) -> None:
     """It holds passwords, and as root others can walk through its folder. SQLite gives its log the mode that the file itself has."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # A file that is there is not opened: closing it again would release this process' locks on it, which other connections hold
+    # (SQLite, "How To Corrupt An SQLite Database File", 2.2).
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     for file in (path, *path.parent.glob(f"{path.name}-*")):
         with contextlib.suppress(FileNotFoundError):
             file.chmod(0o600)
