@@ -13,7 +13,8 @@ TAKEN = "taken"
 
 @pytest.fixture(scope="module")
 def client(plane: LocalPlane) -> Iterator[RawClient]:
-    with raw_server("--local", "--data-dir", str(plane.data_dir)) as client:
+    in_its_project = ("--project-id", plane.project_id)  # other tests of this process have projects of their own
+    with raw_server("--local", "--data-dir", str(plane.data_dir), *in_its_project) as client:
         client.greet()
         client.tool("create_branch", name=TAKEN)
         yield client

@@ -351,6 +351,7 @@ def start_compute(job: Job) -> None:
     """Start the branch's cluster."""
     with job.step("start_compute"):
         wake(job.core, str(job.row.branch_id))
+        _await_port(job.core, str(job.row.branch_id))  # a compute that was just made has a port that nobody serves yet
 
 
 def suspend_compute(job: Job) -> None:
