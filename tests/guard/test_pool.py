@@ -1,4 +1,4 @@
-"""A worker that crashes, hangs or is in the middle of something costs its own statement, and nobody else's."""
+"""The processes that read SQL text: one that crashes or hangs costs its own statement alone, and all end with the server."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from neon_branch_mcp.guard.statements_pool import LONG, StatementPool
+from neon_branch_mcp.guard.statements_process import spawn
 
 pytestmark = pytest.mark.anyio
 SLOW = "SELECT " + " + ".join(f"a.c{n} * {n}" for n in range(4_000)) + " FROM a"
@@ -103,3 +104,36 @@ async def test_a_short_text_waits_for_no_long_one() -> None:
         await asyncio.gather(*longs, return_exceptions=True)
     finally:
         await pool.aclose()
+
+
+async def test_a_statement_that_comes_while_the_first_worker_starts_waits_for_that_one() -> None:
+    pool = StatementPool()
+    warming = asyncio.create_task(pool.warm())
+    await asyncio.sleep(0)
+    report = await pool.report("SELECT 1", "read")
+    assert report.kind != "bad"
+    await warming
+    assert len(workers()) == 1
+    await pool.aclose()
+    assert workers() == []
+
+
+async def test_a_process_that_was_started_before_is_the_first_worker() -> None:
+    spawned = spawn()
+    pool = StatementPool(spawned=spawned)
+    assert (await pool.report("SELECT 1", "read")).kind != "bad"
+    assert [worker.pid for worker in workers()] == [spawned.process.pid]
+    await pool.aclose()
+    assert spawned.process.returncode is not None
+
+
+async def test_a_process_that_nobody_asked_is_ended_with_the_pool() -> None:
+    spawned = spawn()
+    await StatementPool(spawned=spawned).aclose()
+    assert spawned.process.returncode is not None
+
+
+async def test_a_process_ends_when_its_pipe_is_closed() -> None:
+    spawned = spawn()
+    spawned.pipe.close()
+    assert await asyncio.to_thread(spawned.process.wait, 20) == 0
