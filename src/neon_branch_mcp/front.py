@@ -30,6 +30,8 @@ SNAPSHOT = os.path.join(os.path.dirname(__file__), "snapshot.json")
 PREFIX = "NEON_BRANCH_MCP_"
 PATIENCE = 0.05
 """Seconds without a word from the client until the real server is imported all the same."""
+YOUNG = 10_000
+"""New objects after which the garbage collector looks among them. A call makes some hundreds, and next to no cycles."""
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
 """How reading and writing fail where nobody is at the other end."""
 
@@ -244,6 +246,7 @@ def serve_behind_front(arguments: Sequence[str], load: Callable[[bool], Callable
         os.read(ready_read, 1)
     sys.setswitchinterval(0.005)
     gc.freeze()
+    gc.set_threshold(YOUNG)
     gc.enable()
     if failed:
         raise failed[0]

@@ -13,7 +13,7 @@ from ..front import Handover
 from ..server import build_server, session_caller
 from ..stdio import serve_stdio
 from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, ReadOnly, ToolGroups, stderr
-from .process import event_loop, until_told_to_end
+from .process import event_loop, settle, until_told_to_end
 from .settings import settings
 
 Http = Annotated[
@@ -63,6 +63,7 @@ def _serve_http(config: Config, address: str) -> None:
     from ..http.listener import serve_http
 
     def announce(url: str) -> None:
+        settle()
         stderr.print(Text(f"Serving MCP at {url} (auth: {config.http.auth})"), soft_wrap=True)
 
     anyio.run(serve_http, config, address, announce, backend_options=event_loop())
