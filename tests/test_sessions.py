@@ -1,6 +1,7 @@
 """Kept connections: who waits for one, who opens another, and that nobody's statement runs in one that was not cleaned."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -76,7 +77,7 @@ async def test_a_session_that_could_not_be_cleaned_answers_nobody(
 ) -> None:
     login: dict[str, Any] = conninfo_to_dict(database_uri)
     sessions = Sessions(SqlConfig(pool_size=1))
-    monkeypatch.setattr(module, "CLEAN", [Statement("SELECT 1/0")])
+    monkeypatch.setattr(module, "CLEAN", Statement("SELECT 1/0"))
     async with sessions.reading("br", login, owner="", reuse=True) as wire:
         assert await pid(wire)
     kept = wire
@@ -84,10 +85,81 @@ async def test_a_session_that_could_not_be_cleaned_answers_nobody(
     async with sessions.reading("br", login, owner="", reuse=True) as wire:
         assert wire is not kept
     async with sessions.reading("br", login, owner="", reuse=False) as wire:
-        wire.send_ahead(module.CLEAN)  # not here yet: seen before the answer
+        wire.first(module.CLEAN)
+        wire.send_first()  # not here yet: seen before the answer
         with pytest.raises(psycopg.OperationalError, match="could not be cleaned"):
             await pid(wire)
         assert wire.conn.closed
+    await sessions.aclose()
+
+
+async def test_who_waits_finds_the_session_clean_and_its_last_transaction_ended(database_uri: str) -> None:
+    login: dict[str, Any] = conninfo_to_dict(database_uri)
+    sessions = Sessions(SqlConfig(pool_size=1))
+    held = asyncio.Event()
+
+    async def dirty() -> None:
+        async with sessions.reading("br", login, owner="", reuse=True) as wire:
+            held.set()
+            await asyncio.sleep(module.SOON / 10)
+            await wire.ours(
+                "SET extra_float_digits = 3; SELECT pg_advisory_lock(7); BEGIN READ ONLY; SET LOCAL lock_timeout = 77"
+            )
+
+    async def clean() -> Sequence[str]:
+        await held.wait()
+        async with sessions.reading("br", login, owner="", reuse=True) as wire:
+            asked = ("extra_float_digits", "lock_timeout", "transaction_read_only")
+            told = (await wire.together(*(Statement(f"SHOW {name}") for name in asked), Statement(LOCKS))).all()
+            return [(result.get_value(0, 0) or b"").decode() for result in told]
+
+    _, found = await asyncio.gather(dirty(), clean())
+    assert found == ["1", "0", "off", "0"]
+    assert sessions.opened == 1
+    await sessions.aclose()
+
+
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+
+
+async def test_nothing_of_who_waits_runs_in_a_session_that_could_not_be_cleaned(
+    database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login: dict[str, Any] = conninfo_to_dict(database_uri)
+    sessions = Sessions(SqlConfig(pool_size=1))
+    monkeypatch.setattr(module, "CLEAN", Statement("SELECT 1/0"))
+    held = asyncio.Event()
+
+    async def first() -> None:
+        async with sessions.reading("br", login, owner="", reuse=True):
+            held.set()
+            await asyncio.sleep(module.SOON / 10)
+
+    async def second() -> Wire:
+        await held.wait()
+        async with sessions.reading("br", login, owner="", reuse=True) as wire:
+            with pytest.raises(psycopg.OperationalError, match="could not be cleaned"):
+                await wire.together(Statement("CREATE TABLE theirs ()"))
+            return wire
+
+    _, wire = await asyncio.gather(first(), second())
+    assert wire.conn.closed
+    async with await psycopg.AsyncConnection.connect(database_uri) as other:
+        assert await (await other.execute("SELECT to_regclass('theirs')")).fetchone() == (None,)
+    await sessions.aclose()
+
+
+async def test_a_transaction_ends_at_once_where_nobody_waits_for_its_session(database_uri: str) -> None:
+    login: dict[str, Any] = conninfo_to_dict(database_uri)
+    sessions = Sessions(SqlConfig(pool_size=1))
+    async with sessions.reading("br", login, owner="", reuse=True) as wire:
+        await wire.ours("BEGIN READ ONLY")
+        session = await pid(wire)
+    async with await psycopg.AsyncConnection.connect(database_uri, autocommit=True) as other:
+        async with asyncio.timeout(10):
+            asked = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+            while await (await other.execute(asked, [session])).fetchone() != ("idle",):  # noqa: ASYNC110 - Postgres sends no event
+                await asyncio.sleep(0.01)
     await sessions.aclose()
 
 

@@ -12,6 +12,8 @@ from neon_branch_mcp.config import SqlConfig
 from neon_branch_mcp.errors import LimitExceeded, Refused, SqlError, TimedOut
 from neon_branch_mcp.guard.guard import Guard
 from neon_branch_mcp.guard.policy import Layers, access_of, two_statements
+from neon_branch_mcp.postgres.catalogue import Opening, openings
+from neon_branch_mcp.postgres.wire import Moment
 
 from .conftest import DEV, MAIN, Client, MakeClient
 from .world import Probe
@@ -196,10 +198,12 @@ async def test_query_only_reads_on_every_branch(client: Client) -> None:
         await client("DELETE FROM legacy", branch=DEV, intent="query")
 
 
+@pytest.mark.parametrize("reads", [1, 4], ids=["among others' changes", "after a time in which nobody wrote"])
 async def test_a_function_that_turns_volatile_is_refused_at_once_and_allowed_again_when_mended(
-    client: Client, probe: Probe
+    client: Client, probe: Probe, reads: int
 ) -> None:
-    assert (await client("SELECT harmless(1)")).rows == [[2]]
+    for _ in range(reads):
+        assert (await client("SELECT harmless(1)")).rows == [[2]]
     probe.conn.execute("ALTER FUNCTION harmless(int) VOLATILE")
     with pytest.raises(Refused, match="mark it STABLE"):
         await client("SELECT harmless(1)")
@@ -219,17 +223,49 @@ async def test_what_may_have_changed_is_read_again_only_where_it_did(client: Cli
     assert "made_meanwhile" in (await client.executor.catalogue(target)).volatile
 
 
-async def test_nothing_of_a_statement_runs_where_the_catalogue_is_another_than_the_one_it_was_judged_by(
+async def test_a_change_whose_transaction_is_older_than_the_last_read_is_seen_once_it_is_committed(
     client: Client, probe: Probe
+) -> None:
+    """Its number was given out before: that no new one is, proves nothing."""
+    probe.conn.execute("BEGIN")
+    probe.conn.execute("ALTER FUNCTION harmless(int) VOLATILE")
+    for _ in range(4):
+        assert (await client("SELECT 1 AS steady")).rows == [[1]]
+    probe.conn.execute("COMMIT")
+    with pytest.raises(Refused, match="mark it STABLE"):
+        await client("SELECT harmless(1)")
+
+
+@pytest.mark.parametrize("reads", [1, 4])
+async def test_nothing_of_a_statement_runs_where_the_catalogue_is_another_than_the_one_it_was_judged_by(
+    client: Client, probe: Probe, reads: int
 ) -> None:
     body = "CREATE OR REPLACE FUNCTION planned() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN {}; END'"
     probe.conn.execute(b"CREATE SEQUENCE planned_seq")
     probe.conn.execute(body.format("1").encode())
-    assert (await client("SELECT planned()")).rows == [[1]]
+    for _ in range(reads):
+        assert (await client("SELECT planned()")).rows == [[1]]
     # Planning would call it: only a refusal that comes before shows that it was not planned.
     probe.conn.execute(body.format("nextval(''planned_seq'')").encode())
     with pytest.raises(Refused, match="its body calls nextval"):
         await client("SELECT planned()")
+
+
+def test_the_catalogue_is_taken_for_unchanged_only_where_nothing_was_committed_from_read_to_read() -> None:
+    def last(before: Moment | None, *, stamp: str = "s") -> Opening:
+        return list(openings(stamp, ("1", "1", "1"), before))[-1]
+
+    def is_quick(before: Moment | None, *, stamp: str = "s") -> bool:
+        return next(openings(stamp, ("1", "1", "1"), before)).is_quick
+
+    first = last(None).moment("7:7:")
+    assert not is_quick(first)
+    second = last(first).moment("7:7:")
+    assert is_quick(second)
+    assert not is_quick(second, stamp="another")
+    assert next(openings("s", ("1", "1", "1"), second)).moment(None) == second
+    assert not is_quick(last(second).moment("7:8:"))
+    assert last(second).moment(None) is None  # a standby does not tell which transactions still run
 
 
 async def test_the_self_test_passes_here_and_fails_where_two_statements_pass(client: Client) -> None:

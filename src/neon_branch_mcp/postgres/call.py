@@ -77,23 +77,22 @@ class Call(Try):
                 raise
             self._types = [parameters.type_of(value) for value in self._values]
 
-    async def open(self, wire: Wire, opening: Sequence[Statement]) -> str | None:
-        """Send what opens the transaction, and with it EXPLAIN (VERBOSE) of the statement where there is a plan to judge: the plan.
+    async def open(self, wire: Wire, opening: Sequence[Statement]) -> tuple[str | None, str | None]:
+        """Send what opens the transaction, and with it EXPLAIN (VERBOSE) of the statement where there is a plan to judge: the plan, and
+        what the last statement of the opening says in its second column.
 
         Raises psycopg.Error for the opening, and our error for the statement.
         """
         body = self.vetted.body
         if body is None:
-            if opening:
-                (await wire.together(*opening)).all()
-            return None
+            return None, _second((await wire.together(*opening)).all() if opening else ())
         explain = Statement(PREFLIGHT + self.vetted.text[body:], self._params, self._types)
         batch = await wire.together(*opening, explain)
         if batch.error is not None and len(batch.results) < len(opening):
             raise batch.error
         with translating(sql=self.vetted.text, prefix=len(PREFLIGHT) - body):
-            result = batch.all()[-1]
-        return (result.get_value(0, 0) or b"[]").decode()
+            *opened, plan = batch.all()
+        return (plan.get_value(0, 0) or b"[]").decode(), _second(opened)
 
     def judge_plan(self, plan: str | None, catalogue: FunctionCatalogue) -> Refuse | None:
         """The guard's word on the plan that `open` brought."""
@@ -192,6 +191,14 @@ class Call(Try):
             statements=statements,
             warnings=tuple(self._notices),
         )
+
+
+def _second(results: Sequence[pq.abc.PGresult]) -> str | None:
+    """The second column of the last result; None where there is none, or it is NULL."""
+    if not results or results[-1].nfields < 2:
+        return None
+    value = results[-1].get_value(0, 1)
+    return None if value is None else value.decode()
 
 
 def _fetch(rows: int) -> Statement:

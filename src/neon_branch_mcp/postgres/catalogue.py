@@ -1,11 +1,13 @@
 """A database's word on its functions → FunctionCatalogue."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from ..guard.functions import FunctionCatalogue
 from ..guard.functions_hidden import Behind, Body, find_hidden
-from .wire import Statement, Wire
+from .wire import Moment, Statement, Wire
 
 
 @cache
@@ -19,14 +21,40 @@ def _guarded() -> str:
     return query("guard_open").replace("{stamp}", query("guard_stamp"))
 
 
-def opening(stamp: str, *limits: str) -> tuple[Statement, ...]:
-    """What begins a READ ONLY transaction with these time-outs (statement, lock, idle) and fails unless its catalogue has that stamp."""
-    values = [value.encode() for value in (stamp, *limits)]
-    return Statement("BEGIN READ ONLY"), Statement(_guarded(), values)
+@dataclass(frozen=True)
+class Opening:
+    """What begins a READ ONLY transaction with time-outs (statement, lock, idle; in milliseconds), and fails unless its catalogue has a
+    certain stamp; then with STAMP_DIFFERS.
+    """
+
+    statements: tuple[Statement, ...]
+    stamp: str
+    before: Moment | None
+    is_quick: bool
+
+    def moment(self, said: str | None) -> Moment | None:
+        """What is known once it has ended well; `said` is what its last statement says of the visible transactions."""
+        if self.is_quick:
+            return self.before
+        return (
+            None if said is None else Moment(self.stamp, said, self.before is not None and self.before.visible == said)
+        )
+
+
+def openings(stamp: str, limits: Sequence[str], before: Moment | None) -> Iterator[Opening]:
+    """The ways to begin, to be tried in turn until one does not end with STAMP_DIFFERS; `before` is the session's last moment."""
+
+    def opening(query_text: str, first: str, *, is_quick: bool) -> Opening:
+        values = [value.encode() for value in (first, *limits)]
+        return Opening((Statement("BEGIN READ ONLY"), Statement(query_text, values)), stamp, before, is_quick)
+
+    if before is not None and before.steady and before.stamp == stamp:
+        yield opening(query("guard_open_quiet"), before.visible, is_quick=True)
+    yield opening(_guarded(), stamp, is_quick=False)
 
 
 STAMP_DIFFERS = "22P02"
-"""The SQLSTATE of an `opening` that found another catalogue, or a transaction that may write."""
+"""The SQLSTATE of an opening that found another catalogue, other transactions, or a transaction that may write."""
 
 
 async def read_stamp(wire: Wire) -> tuple[bool, str]:

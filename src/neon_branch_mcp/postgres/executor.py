@@ -27,7 +27,7 @@ from ..guard.policy import Refuse, VettedSql
 from ..tracing import span
 from .beyond import connections, reached
 from .call import Call, Try, roll_back
-from .catalogue import STAMP_DIFFERS, opening, read_catalogue, read_stamp
+from .catalogue import STAMP_DIFFERS, openings, read_catalogue, read_stamp
 from .errors import translating
 from .rows import RowSet, RowSink
 from .sessions import Connection, FindWay, Sessions
@@ -273,15 +273,18 @@ class Executor:
         known = self._catalogues.get(_key(target)) or call.vetted.catalogue
         firm = layers.transaction and (layers.functions or layers.plan)
         if firm and known is not None and call.vetted.judge_again(known) is None:
-            try:
-                plan = await call.open(wire, opening(known.stamp, *self._limits()))
-            except psycopg.Error as exc:
-                if exc.sqlstate != STAMP_DIFFERS:
-                    raise
-                await roll_back(wire)
-            else:
-                _raise(await _judged(call, plan, known))
-                return
+            for opening in openings(known.stamp, self._limits(), wire.moment):
+                try:
+                    plan, said = await call.open(wire, opening.statements)
+                except psycopg.Error as exc:
+                    wire.moment = None
+                    if exc.sqlstate != STAMP_DIFFERS:
+                        raise
+                    await roll_back(wire)
+                else:
+                    wire.moment = opening.moment(said)
+                    _raise(await _judged(call, plan, known))
+                    return
         await self._open_unknown(wire, target, call)
 
     async def _open_unknown(self, wire: Wire, target: Target, call: Call) -> None:
@@ -296,7 +299,7 @@ class Executor:
         if catalogue is None or catalogue.stamp != stamp:
             catalogue = self._remember(target, await read_catalogue(wire, stamp))
         _raise(call.vetted.judge_again(catalogue))
-        _raise(await _judged(call, await call.open(wire, ()), catalogue))
+        _raise(await _judged(call, (await call.open(wire, ()))[0], catalogue))
 
     async def _write(self, wire: Wire, call: Call) -> RowSet:
         vetted = call.vetted

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg import pq
 
 from ..config import SqlConfig
 from ..errors import LimitExceeded, NeonBranchError, Unreachable
@@ -30,7 +31,7 @@ OPEN_PER_KEPT = 4
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """A peer that is gone without a word is noticed after some 15 s, not after the system's two hours."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.5
-ROLL_BACK, CLEAN = [Statement("ROLLBACK")], [Statement("DISCARD ALL")]
+ROLL_BACK, CLEAN = Statement("ROLLBACK"), Statement("DISCARD ALL")
 SOON = 0.1
 """Seconds in which no kept connection came back to anybody, before who waits for one opens one more: opening costs more than most reads."""
 
@@ -299,18 +300,17 @@ class Sessions:
             timer.cancel()
 
     def give_back(self, key: Key, wire: Wire) -> None:
-        """Sends what ends its transaction and cleans the session at once. Whoever gets it next takes in the answer before anything of
-        theirs is run, or finds that it cannot be used.
+        """What ends its transaction and cleans the session is sent at once, or with what whoever waits for it sends: their next step.
+        Nothing of theirs runs unless that ended well.
         """
-        try:
-            if wire.is_in_the_middle():
-                raise psycopg.OperationalError("the connection ended, or is in the middle of something")
-            wire.send_ahead(ROLL_BACK, CLEAN)
-        except psycopg.Error:
+        if wire.is_in_the_middle():
             self._forget(key)
             self._later(self.close(wire.conn))
-        else:
-            self._pass_on(key, wire)
+            return
+        if wire.status != pq.TransactionStatus.IDLE:
+            wire.first(ROLL_BACK)
+        wire.first(CLEAN)
+        self._pass_on(key, wire)
 
     def _pass_on(self, key: Key, wire: Wire) -> None:
         """Gives a connection to whoever waits for one, else keeps it if there is room."""
@@ -323,6 +323,11 @@ class Sessions:
                 return  # it stays lent
         self._forget(key)
         if len(self._idle.get(key, [])) >= self._config.pool_size or self._config.pool_idle <= 0:
+            self._later(self.close(wire.conn))
+            return
+        try:
+            wire.send_first()
+        except psycopg.Error:
             self._later(self.close(wire.conn))
             return
         self._idle.setdefault(key, []).append(_Idle(wire, asyncio.get_running_loop().time()))

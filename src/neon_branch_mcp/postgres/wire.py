@@ -52,13 +52,51 @@ class Batch:
         return self.results
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What one session's last read found: the catalogue's stamp, and the transactions that were visible with it.
+
+    Where the same transactions are visible again in that session, nothing was committed in between, and the catalogue is the same.
+    `steady`: it was so from the read before to this one. Where others write all the time, asking for it would be in vain.
+    """
+
+    stamp: str
+    visible: str
+    steady: bool
+
+
+@dataclass
+class Owed:
+    """Answers to what had to come first: so many results that have to be good, and so many ends of groups."""
+
+    results: int = 0
+    groups: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.results or self.groups)
+
+    def take(self, result: pq.abc.PGresult | None) -> None:
+        """One of them. Raises psycopg.OperationalError where it is not good."""
+        if result is None:  # between two statements
+            return
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            self.groups -= 1
+        elif result.status in _BAD or result.status == pq.ExecStatus.PIPELINE_ABORTED:
+            raise psycopg.OperationalError(NOT_CLEAN)
+        else:
+            self.results -= 1
+
+
 class Wire:
     """Sends texts over one psycopg connection that nothing else uses meanwhile."""
 
     def __init__(self, conn: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         self.conn = conn
         self._pgconn = conn.pgconn
-        self._owed = 0
+        self._first: Sequence[Statement] = ()
+        self._owed = Owed()
+        self.moment: Moment | None = None
+        """What the last read found of the catalogue."""
 
     @property
     def status(self) -> pq.TransactionStatus:
@@ -84,8 +122,14 @@ class Wire:
         return await self.received()
 
     def send(self, *groups: Sequence[Statement]) -> None:
-        """Put statements on their way without waiting; `received` must follow. A group runs although an earlier one failed."""
+        """Put statements on their way without waiting; `received` must follow. A group runs although an earlier one failed; one whose
+        connection must first be cleaned does not unless that went well.
+        """
         self._pgconn.enter_pipeline_mode()
+        if self._first:
+            groups = ([*self._first, *groups[0]], *groups[1:])
+            self._owed.results += len(self._first)
+            self._first = ()
         for group in groups:
             for one in group:
                 self._pgconn.send_query_params(one.sql.encode(), list(one.params), list(one.types) or None)
@@ -93,25 +137,26 @@ class Wire:
         self._pgconn.flush()
 
     async def received(self, groups: int = 1) -> Batch:
-        """What came of the groups that were sent. Raises psycopg.Error when what was sent ahead of them failed."""
+        """What came of the groups that were sent. Raises psycopg.Error when what had to come ahead of them failed."""
         batch = await self.conn.wait(_batch(self._pgconn, groups, self._owed))
-        self._owed = 0
         self._leave_pipeline()
         return batch
 
-    def send_ahead(self, *groups: Sequence[Statement]) -> None:
-        """Put statements on their way whose answers are taken in before that of the next: all of them have to end well."""
-        self.send(*groups)
-        self._owed += len(groups)
+    def first(self, *statements: Statement) -> None:
+        """These are sent ahead of whatever is sent next, or by `send_first`; all of them have to end well before anything else runs."""
+        self._first = (*self._first, *statements)
+
+    def send_first(self) -> None:
+        """Put what has to come first on its way by itself. Its answers are taken in before that of the next."""
+        if self._first:
+            self.send(())
+            self._owed.groups += 1
 
     async def _settled(self) -> None:
-        """Nothing that was sent ahead is unanswered. Raises psycopg.Error when it failed."""
-        while self._owed:
-            batch = await self.conn.wait(_batch(self._pgconn, 1, 0))
-            self._owed -= 1
-            if batch.error is not None:
-                self._pgconn.finish()
-                raise psycopg.OperationalError(NOT_CLEAN)
+        """Nothing that had to come first is unsent or unanswered. Raises psycopg.Error when it failed."""
+        self.send_first()
+        if self._owed:
+            (await self.conn.wait(_batch(self._pgconn, 0, self._owed))).all()
         self._leave_pipeline()
 
     def usable(self) -> bool:
@@ -143,10 +188,7 @@ class Wire:
                     return
                 self._pgconn.consume_input()
                 continue
-            result = self._pgconn.get_result()
-            if result is not None and result.status in _BAD:
-                raise psycopg.OperationalError(NOT_CLEAN)
-            self._owed -= result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC
+            self._owed.take(self._pgconn.get_result())
 
     def is_in_the_middle(self) -> bool:
         """Nothing can be sent: a goodbye of the server has arrived, or an answer is still on its way."""
@@ -248,15 +290,15 @@ def _answer(pgconn: pq.abc.PGconn) -> "PQGen[pq.abc.PGresult | None]":
     return pgconn.get_result()
 
 
-def _batch(pgconn: pq.abc.PGconn, groups: int, owed: int) -> "PQGen[Batch]":
-    """Send what waits to be sent, then take in the results of that many groups, after as many as are `owed`.
+def _batch(pgconn: pq.abc.PGconn, groups: int, owed: Owed) -> "PQGen[Batch]":
+    """Send what waits to be sent, then take in the results of that many groups, after what is `owed`.
 
     An error in what is owed ends the connection: it is not what it should be.
     """
     yield from _sent(pgconn)
     results: list[pq.abc.PGresult] = []
     error: psycopg.Error | None = None
-    while owed + groups and pgconn.status == pq.ConnStatus.OK:
+    while (owed or groups) and pgconn.status == pq.ConnStatus.OK:
         try:
             yield from _arrived(pgconn)
         except psycopg.OperationalError as exc:  # why the server ended the connection may have come before its end
@@ -264,15 +306,16 @@ def _batch(pgconn: pq.abc.PGconn, groups: int, owed: int) -> "PQGen[Batch]":
         result = pgconn.get_result()
         if result is None:  # between two statements
             continue
-        status = result.status
-        if status == pq.ExecStatus.PIPELINE_SYNC and owed:
-            owed -= 1
-        elif status == pq.ExecStatus.PIPELINE_SYNC:
-            groups -= 1
-        elif owed:
-            if status in _BAD:
+        if owed:
+            try:
+                owed.take(result)
+            except psycopg.OperationalError:
                 pgconn.finish()
-                raise psycopg.OperationalError(NOT_CLEAN)
+                raise
+            continue
+        status = result.status
+        if status == pq.ExecStatus.PIPELINE_SYNC:
+            groups -= 1
         elif status in _BAD:
             error = error or psycopg.errors.error_from_result(result)
         elif status != pq.ExecStatus.PIPELINE_ABORTED:
