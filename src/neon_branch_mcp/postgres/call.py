@@ -98,21 +98,35 @@ class Call(Try):
         """The guard's word on the plan that `open` brought."""
         return None if plan is None else self.vetted.judge_plan(plan, catalogue)
 
-    async def rows(self, wire: Wire) -> RowSet:
-        """Through the channel that the guard chose, inside the transaction that is open."""
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the plan of its text, once judged, stands for as long as nothing is committed. With parameters it may be another each
+        time.
+        """
+        vetted = self.vetted
+        return vetted.channel == "cursor" and not vetted.prefix and vetted.body is not None and not self._values
+
+    async def rows(self, wire: Wire, opening: Sequence[Statement] = ()) -> RowSet:
+        """Through the channel that the guard chose, inside the transaction that is open; for a cursor, that `opening` opens.
+
+        Raises psycopg.Error for the opening, and our error for the statement.
+        """
         if self.vetted.channel == "cursor":
-            return await self._through_cursor(wire)
+            return await self._through_cursor(wire, opening)
         if self.vetted.channel == "any" and not self._values:
             return await self.stream(wire, in_ours=True)
         result = await wire.extended(self.sql, self._params, self._types)
         self._take(result)
         return await self._row_set(wire, result, counted=result)
 
-    async def _through_cursor(self, wire: Wire) -> RowSet:
+    async def _through_cursor(self, wire: Wire, opening: Sequence[Statement]) -> RowSet:
         sink, wanted = self._sink, self._wanted()
         declare = Statement(DECLARE + self.vetted.text, self._params, self._types)
+        batch = await wire.together(*opening, declare, _fetch(wanted))
+        if batch.error is not None and len(batch.results) < len(opening):
+            raise batch.error
         with translating(sql=self.vetted.text, prefix=len(DECLARE)):
-            result = (await wire.together(declare, _fetch(wanted))).all()[-1]
+            result = batch.all()[-1]
         while True:
             self._take(result)
             if sink.full or result.ntuples < wanted:

@@ -33,7 +33,7 @@ class Opening:
     is_quick: bool
 
     def moment(self, said: str | None) -> Moment | None:
-        """What is known once it has ended well; `said` is what its last statement says of the visible transactions."""
+        """What is known once it has ended well; `said` is what its last statement says is visible."""
         if self.is_quick:
             return self.before
         return (
@@ -48,9 +48,14 @@ def openings(stamp: str, limits: Sequence[str], before: Moment | None) -> Iterat
         values = [value.encode() for value in (first, *limits)]
         return Opening((Statement("BEGIN READ ONLY"), Statement(query_text, values)), stamp, before, is_quick)
 
-    if before is not None and before.steady and before.stamp == stamp:
+    if before is not None and is_quiet(before, stamp):
         yield opening(query("guard_open_quiet"), before.visible, is_quick=True)
     yield opening(_guarded(), stamp, is_quick=False)
+
+
+def is_quiet(before: Moment | None, stamp: str) -> bool:
+    """Whether a catalogue with that stamp may well be the session's still, so that the first way to begin is the quick one."""
+    return before is not None and before.steady and before.stamp == stamp
 
 
 STAMP_DIFFERS = "22P02"

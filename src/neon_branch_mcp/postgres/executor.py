@@ -23,12 +23,13 @@ from psycopg.conninfo import conninfo_to_dict
 from ..config import Secret, SqlConfig
 from ..errors import AuthError, ConfigError, NotFound, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
 from ..guard.functions import FunctionCatalogue
-from ..guard.policy import Refuse, VettedSql
+from ..guard.policy import VettedSql
 from ..tracing import span
 from .beyond import connections, reached
 from .call import Call, Try, roll_back
-from .catalogue import STAMP_DIFFERS, openings, read_catalogue, read_stamp
+from .catalogue import read_catalogue, read_stamp
 from .errors import translating
+from .opening import judge, open_known, raise_refused, read_again
 from .rows import RowSet, RowSink
 from .sessions import Connection, FindWay, Sessions
 from .target import Target
@@ -253,8 +254,12 @@ class Executor:
 
     async def _read(self, wire: Wire, target: Target, call: Call) -> RowSet:
         """In a READ ONLY transaction, which the connection's owner rolls back as soon as it is given back, whatever happens."""
-        await self._open(wire, target, call)
-        rows = await call.rows(wire)
+        known = self._firm(target, call)
+        rows = None if known is None else await read_again(wire, call, known, self._limits())
+        if rows is None:
+            if known is None or not await open_known(wire, call, known, self._limits()):
+                await self._open_unknown(wire, target, call)
+            rows = await call.rows(wire)
         if wire.status != pq.TransactionStatus.INTRANS:
             raise Refused(
                 f"The transaction ended early ({wire.status.name}); its answer is withheld.", rule="transaction"
@@ -263,31 +268,16 @@ class Executor:
             await wire.ours("COMMIT")
         return rows
 
-    async def _open(self, wire: Wire, target: Target, call: Call) -> None:
-        """Begin, and layer two once more with what this very transaction sees. Raises Refused.
-
-        What the database is known to say is judged beforehand, so that all of it takes one round trip; the server itself goes no further
-        where it says something else by now, and then everything is asked step by step.
-        """
+    def _firm(self, target: Target, call: Call) -> FunctionCatalogue | None:
+        """The catalogue that is known, where the call's transaction compares it again and it lets the call pass."""
         layers = call.vetted.layers
+        if not (layers.transaction and (layers.functions or layers.plan)):
+            return None
         known = self._catalogues.get(_key(target)) or call.vetted.catalogue
-        firm = layers.transaction and (layers.functions or layers.plan)
-        if firm and known is not None and call.vetted.judge_again(known) is None:
-            for opening in openings(known.stamp, self._limits(), wire.moment):
-                try:
-                    plan, said = await call.open(wire, opening.statements)
-                except psycopg.Error as exc:
-                    wire.moment = None
-                    if exc.sqlstate != STAMP_DIFFERS:
-                        raise
-                    await roll_back(wire)
-                else:
-                    wire.moment = opening.moment(said)
-                    _raise(await _judged(call, plan, known))
-                    return
-        await self._open_unknown(wire, target, call)
+        return known if known is not None and call.vetted.judge_again(known) is None else None
 
     async def _open_unknown(self, wire: Wire, target: Target, call: Call) -> None:
+        """Begin, and ask the database step by step. Raises Refused."""
         layers = call.vetted.layers
         await wire.ours(self._begin(read_only=layers.transaction))
         read_only, stamp = await read_stamp(wire)
@@ -298,8 +288,9 @@ class Executor:
         catalogue = self._catalogues.get(_key(target)) or call.vetted.catalogue
         if catalogue is None or catalogue.stamp != stamp:
             catalogue = self._remember(target, await read_catalogue(wire, stamp))
-        _raise(call.vetted.judge_again(catalogue))
-        _raise(await _judged(call, (await call.open(wire, ()))[0], catalogue))
+        raise_refused(call.vetted.judge_again(catalogue))
+        plan, _ = await call.open(wire, ())
+        await judge(call, plan, catalogue)
 
     async def _write(self, wire: Wire, call: Call) -> RowSet:
         vetted = call.vetted
@@ -434,22 +425,6 @@ def _raise_unless_repeatable(attempt: Try, exc: Unreachable) -> None:
 def _parsed(conninfo: Secret) -> dict[str, Any]:
     """The parts of a connection string; not to be changed. Parsing one costs a tenth of a small read."""
     return conninfo_to_dict(conninfo.reveal())
-
-
-LARGE_PLAN = 100_000
-"""Characters of a plan (some hundred partitions) that are not read where other callers would wait for it."""
-
-
-async def _judged(call: Call, plan: str | None, catalogue: FunctionCatalogue) -> Refuse | None:
-    """The guard's word on the plan."""
-    if plan is None or len(plan) < LARGE_PLAN:
-        return call.judge_plan(plan, catalogue)
-    return await anyio.to_thread.run_sync(call.judge_plan, plan, catalogue)
-
-
-def _raise(verdict: Refuse | None) -> None:
-    if verdict is not None:
-        raise verdict.error()
 
 
 def _key(target: Target) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -54,15 +54,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Moment:
-    """What one session's last read found: the catalogue's stamp, and the transactions that were visible with it.
+    """What one session's last read found: the catalogue's stamp, and what was visible with it: transactions, and the search_path.
 
-    Where the same transactions are visible again in that session, nothing was committed in between, and the catalogue is the same.
-    `steady`: it was so from the read before to this one. Where others write all the time, asking for it would be in vain.
+    Where the same is visible again in that session, nothing was committed in between, and the catalogue is the same. `steady`: it was so
+    from the read before to this one; where others write all the time, asking for it would be in vain. `judged`: texts whose plans were
+    judged with this visible, and would show the same again.
     """
 
     stamp: str
     visible: str
     steady: bool
+    judged: set[str] = field(default_factory=set)
 
 
 @dataclass
