@@ -1,6 +1,6 @@
 """Values reach a model whole, or cut with their length said."""
 
-from neon_branch_mcp.postgres.rows import BUILTIN, RowSink, parse_array, value_of
+from neon_branch_mcp.postgres.rows import BUILTIN, RowSink, parse_array, reader, value_of
 
 
 def test_numbers_keep_their_digits() -> None:
@@ -40,18 +40,18 @@ def test_a_long_cell_is_cut_with_its_length() -> None:
 def test_rows_and_bytes_are_capped_and_the_note_says_so() -> None:
     sink = RowSink(max_rows=2, max_bytes=1000, max_cell=100)
     for _ in range(4):
-        sink.add([23], [b"1"])
+        sink.add([reader(23)], [b"1"])
     assert (len(sink.rows), sink.left_out, sink.full_by) == (2, 2, "rows")
     assert "max_rows" in sink.note()
     sink = RowSink(max_rows=100, max_bytes=50, max_cell=100)
     for _ in range(3):
-        sink.add([25], [b"x" * 30])
+        sink.add([reader(25)], [b"x" * 30])
     assert (len(sink.rows), sink.full_by) == (1, "bytes")
 
 
 def test_the_first_row_always_fits() -> None:
     sink = RowSink(max_rows=10, max_bytes=1000, max_cell=2000)
-    sink.add([25, 25], [b"x" * 1900, b"y" * 1900])
+    sink.add([reader(25)] * 2, [b"x" * 1900, b"y" * 1900])
     assert len(sink.rows) == 1
     assert sink.size <= 1000
     assert "1,900 characters" in sink.rows[0][0]

@@ -12,7 +12,7 @@ from ..guard.functions import FunctionCatalogue
 from ..guard.policy import Refuse, VettedSql
 from . import params as parameters
 from .errors import translate, translating
-from .rows import Column, RowSet, RowSink, type_name
+from .rows import Column, RowSet, RowSink, reader, type_name
 from .wire import Statement, Wire, is_partial
 
 CURSOR = "nbm"
@@ -47,6 +47,8 @@ class Call(Try):
         self._types: list[int] = []
         self._sink = sink
         self._notices: list[str] = []
+        self.foreseen = 0
+        """Rows that an answer had room for when the same was read before."""
 
     @property
     def sql(self) -> str:
@@ -142,7 +144,7 @@ class Call(Try):
         """How many rows to ask for next: about what the answer can still hold."""
         sink = self._sink
         if not sink.rows:
-            return FIRST_FETCH
+            return max(FIRST_FETCH, self.foreseen + 1)
         per_row = max(1, sink.size // len(sink.rows))
         return max(1, min(1_000, (sink.max_bytes - sink.size) // per_row + 1))
 
@@ -185,9 +187,10 @@ class Call(Try):
         return await self._row_set(wire, last, counted=tagged or last, statements=max(1, done))
 
     def _take(self, result: pq.abc.PGresult) -> None:
-        oids = [result.ftype(column) for column in range(result.nfields)]
+        columns = range(result.nfields)
+        readers = [reader(result.ftype(column)) for column in columns]
         for row in range(result.ntuples):
-            self._sink.add(oids, [result.get_value(row, column) for column in range(result.nfields)])
+            self._sink.add(readers, [result.get_value(row, column) for column in columns])
 
     async def _row_set(
         self, wire: Wire, result: pq.abc.PGresult, *, counted: pq.abc.PGresult | None, statements: int = 1

@@ -29,7 +29,7 @@ from .beyond import connections, reached
 from .call import Call, Try, roll_back
 from .catalogue import read_catalogue, read_stamp
 from .errors import translating
-from .opening import judge, open_known, raise_refused, read_again
+from .opening import has_read, judge, open_known, raise_refused, read_again
 from .rows import RowSet, RowSink
 from .sessions import Connection, FindWay, Sessions
 from .target import Target
@@ -260,6 +260,7 @@ class Executor:
             if known is None or not await open_known(wire, call, known, self._limits()):
                 await self._open_unknown(wire, target, call)
             rows = await call.rows(wire)
+        has_read(wire, call, rows)
         if wire.status != pq.TransactionStatus.INTRANS:
             raise Refused(
                 f"The transaction ended early ({wire.status.name}); its answer is withheld.", rule="transaction"

@@ -29,6 +29,7 @@ async def read_again(wire: Wire, call: Call, known: FunctionCatalogue, limits: t
         return None
     if not is_quiet(moment, known.stamp):
         return None
+    call.foreseen = moment.judged[call.vetted.text]
     try:
         return await call.rows(wire, next(openings(known.stamp, limits, moment)).statements)
     except psycopg.Error as exc:
@@ -46,10 +47,17 @@ async def open_known(wire: Wire, call: Call, known: FunctionCatalogue, limits: t
         else:
             wire.moment = opening.moment(said)
             await judge(call, plan, known)
-            if plan is not None and call.is_remembered:
-                _remember(wire.moment, call.vetted.text, plan)
+            if plan is not None and call.is_remembered and '"Subplans Removed"' not in plan:
+                # Where a partition was left out for what the time is, it may come in later.
+                _remember(wire.moment, call.vetted.text)
             return True
     return False
+
+
+def has_read(wire: Wire, call: Call, rows: RowSet) -> None:
+    """How much of what was asked for an answer has room for: the same is read at once next time."""
+    if wire.moment is not None and call.vetted.text in wire.moment.judged:
+        wire.moment.judged[call.vetted.text] = len(rows.rows)
 
 
 async def judge(call: Call, plan: str | None, catalogue: FunctionCatalogue) -> None:
@@ -75,10 +83,10 @@ async def _only_for_another_stamp(wire: Wire, error: psycopg.Error) -> None:
     await roll_back(wire)
 
 
-def _remember(moment: Moment | None, text: str, plan: str) -> None:
-    """That the text's plan may be run again. Not where a partition was left out for what the time is: it may come in later."""
-    if moment is None or len(text) > JUDGED_LENGTH or '"Subplans Removed"' in plan:
+def _remember(moment: Moment | None, text: str) -> None:
+    """That the text's plan may be run again."""
+    if moment is None or len(text) > JUDGED_LENGTH:
         return
     if len(moment.judged) >= JUDGED:
         moment.judged.clear()
-    moment.judged.add(text)
+    moment.judged[text] = 0

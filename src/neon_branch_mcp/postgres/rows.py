@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache, partial
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -135,15 +136,21 @@ def type_name(oid: int) -> str | None:
 
 def value_of(oid: int, raw: bytes | None, max_cell: int) -> Json:
     """One value, from the text format of Postgres in UTF-8, cut at `max_cell` characters."""
-    if raw is None:
-        return None
+    return None if raw is None else _read(reader(oid), raw, max_cell)
+
+
+def _read(read: Callable[[str], Json], raw: bytes, max_cell: int) -> Json:
     text = raw.decode("utf-8", "replace")
-    if len(text) > max_cell:
-        return f"{text[:max_cell]}… ({len(text):,} characters)"
+    return read(text) if len(text) <= max_cell else f"{text[:max_cell]}… ({len(text):,} characters)"
+
+
+@lru_cache(maxsize=1024)
+def reader(oid: int) -> Callable[[str], Json]:
+    """How the text of a value of this type becomes JSON."""
     if oid in ARRAYS:
-        return parse_array(text, BUILTIN[ARRAYS[oid]][1])
+        return partial(parse_array, element=BUILTIN[ARRAYS[oid]][1])
     known = BUILTIN.get(oid)
-    return known[1](text) if known else text
+    return known[1] if known else _TEXT
 
 
 def parse_array(text: str, element: Callable[[str], Json]) -> Json:
@@ -204,18 +211,18 @@ class RowSink:
         """True once a row did not fit."""
         return bool(self.full_by)
 
-    def add(self, oids: Sequence[int], raw: Sequence[bytes | None]) -> None:
-        """Take a row, or note that it did not fit. The first row always fits: its cells are cut shorter."""
+    def add(self, readers: Sequence[Callable[[str], Json]], raw: Sequence[bytes | None]) -> None:
+        """Take a row, or note that it did not fit. The first row always fits: its cells are cut shorter. `readers`: of its columns."""
         if not self.full and len(self.rows) >= self.max_rows:
             self.full_by = "rows"
         if self.full:
             self.left_out += 1
             return
-        row = [value_of(oid, value, self.max_cell) for oid, value in zip(oids, raw, strict=True)]
+        row = self._row(readers, raw, self.max_cell)
         size = _size(row)
         if self.size + size > self.max_bytes and not self.rows:
             cell = max(HARD_CELL_MINIMUM, self.max_bytes // (4 * max(1, len(row))))
-            row = [value_of(oid, value, min(cell, self.max_cell)) for oid, value in zip(oids, raw, strict=True)]
+            row = self._row(readers, raw, min(cell, self.max_cell))
             size = _size(row)
         elif self.size + size > self.max_bytes:
             self.full_by = "bytes"
@@ -223,6 +230,12 @@ class RowSink:
             return
         self.rows.append(row)
         self.size += size
+
+    @staticmethod
+    def _row(readers: Sequence[Callable[[str], Json]], raw: Sequence[bytes | None], max_cell: int) -> list[Json]:
+        return [
+            None if value is None else _read(read, value, max_cell) for read, value in zip(readers, raw, strict=True)
+        ]
 
     def clear(self) -> None:
         """Begin again: a script returns the rows of its last statement."""

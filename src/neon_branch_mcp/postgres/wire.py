@@ -58,13 +58,13 @@ class Moment:
 
     Where the same is visible again in that session, nothing was committed in between, and the catalogue is the same. `steady`: it was so
     from the read before to this one; where others write all the time, asking for it would be in vain. `judged`: texts whose plans were
-    judged with this visible, and would show the same again.
+    judged with this visible, and would show the same again, each with how many of its rows an answer had room for.
     """
 
     stamp: str
     visible: str
     steady: bool
-    judged: set[str] = field(default_factory=set)
+    judged: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
