@@ -122,6 +122,19 @@ async def test_who_waits_finds_the_session_clean_and_its_last_transaction_ended(
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 
 
+async def test_who_reads_on_at_once_finds_the_session_clean_too(database_uri: str) -> None:
+    login: dict[str, Any] = conninfo_to_dict(database_uri)
+    sessions = Sessions(SqlConfig(pool_size=1))
+    for ending in ("BEGIN READ ONLY; SET LOCAL lock_timeout = 77", "SET lock_timeout = 77"):
+        async with sessions.reading("br", login, owner="", reuse=True) as wire:
+            await wire.ours(ending)
+        async with sessions.reading("br", login, owner="", reuse=True) as wire:
+            told = (await wire.together(Statement("SHOW lock_timeout"), Statement("SHOW transaction_read_only"))).all()
+            assert [result.get_value(0, 0) for result in told] == [b"0", b"off"]
+    assert sessions.opened == 1
+    await sessions.aclose()
+
+
 async def test_nothing_of_who_waits_runs_in_a_session_that_could_not_be_cleaned(
     database_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +162,7 @@ async def test_nothing_of_who_waits_runs_in_a_session_that_could_not_be_cleaned(
     await sessions.aclose()
 
 
-async def test_a_transaction_ends_at_once_where_nobody_waits_for_its_session(database_uri: str) -> None:
+async def test_a_transaction_soon_ends_where_nobody_reads_on(database_uri: str) -> None:
     login: dict[str, Any] = conninfo_to_dict(database_uri)
     sessions = Sessions(SqlConfig(pool_size=1))
     async with sessions.reading("br", login, owner="", reuse=True) as wire:

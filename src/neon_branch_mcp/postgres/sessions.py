@@ -32,6 +32,9 @@ KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count"
 """A peer that is gone without a word is noticed after some 15 s, not after the system's two hours."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.5
 ROLL_BACK, CLEAN = Statement("ROLLBACK"), Statement("DISCARD ALL")
+LINGER = 0.005
+"""Seconds until the cleaning of a session that nobody waits for is sent by itself: it keeps no answer waiting, and goes with the next
+read's statements where that comes at once. Waking Postgres takes longer than a small read."""
 SOON = 0.1
 """Seconds in which no kept connection came back to anybody, before who waits for one opens one more: opening costs more than most reads."""
 
@@ -52,6 +55,7 @@ FindWay = Callable[[Mapping[str, Any]], Awaitable[Way | None]]
 class _Idle:
     wire: Wire
     since: float
+    cleaning: asyncio.TimerHandle
 
 
 @dataclass
@@ -162,10 +166,11 @@ class Sessions:
         await self._close_idle()
 
     async def _close_idle(self) -> None:
-        kept = [idle.wire.conn for group in self._idle.values() for idle in group]
+        kept = [idle for group in self._idle.values() for idle in group]
         self._idle.clear()
-        for conn in kept:
-            await self.close(conn)
+        for idle in kept:
+            idle.cleaning.cancel()
+            await self.close(idle.wire.conn)
 
     async def enter(self, branch_id: str) -> None:
         """Take one of the branch's places. Every return needs one `leave`."""
@@ -260,7 +265,9 @@ class Sessions:
         """The most recently used idle connection that is still alive, as far as can be seen without asking the server."""
         group = self._idle.get(key, [])
         while group:
-            wire = group.pop().wire
+            idle = group.pop()
+            wire = idle.wire
+            idle.cleaning.cancel()
             if not group:
                 self._idle.pop(key, None)
             if wire.usable():
@@ -300,8 +307,8 @@ class Sessions:
             timer.cancel()
 
     def give_back(self, key: Key, wire: Wire) -> None:
-        """What ends its transaction and cleans the session is sent at once, or with what whoever waits for it sends: their next step.
-        Nothing of theirs runs unless that ended well.
+        """What ends its transaction and cleans the session is sent with what whoever gets it next sends, or soon by itself. Nothing of
+        theirs runs unless that ended well.
         """
         if wire.is_in_the_middle():
             self._forget(key)
@@ -325,13 +332,14 @@ class Sessions:
         if len(self._idle.get(key, [])) >= self._config.pool_size or self._config.pool_idle <= 0:
             self._later(self.close(wire.conn))
             return
-        try:
-            wire.send_first()
-        except psycopg.Error:
-            self._later(self.close(wire.conn))
-            return
-        self._idle.setdefault(key, []).append(_Idle(wire, asyncio.get_running_loop().time()))
+        loop = asyncio.get_running_loop()
+        cleaning = loop.call_later(LINGER, self._clean, wire)
+        self._idle.setdefault(key, []).append(_Idle(wire, loop.time(), cleaning))
         self._reaper = self._reaper or asyncio.create_task(self._reap())
+
+    def _clean(self, wire: Wire) -> None:
+        with suppress(psycopg.Error):  # whoever takes it finds that it cannot be used
+            wire.send_first()
 
     def _forget(self, key: Key) -> None:
         """A connection is no longer lent."""

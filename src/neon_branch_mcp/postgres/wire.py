@@ -162,8 +162,8 @@ class Wire:
         self._leave_pipeline()
 
     def usable(self) -> bool:
-        """No goodbye of the server has arrived, what was sent ahead has not failed, and no transaction is open, as far as can be seen
-        without waiting.
+        """No goodbye of the server has arrived, what had to come first has not failed, and no transaction is open that this will not end,
+        as far as can be seen without waiting.
         """
         if self.conn.closed:
             return False
@@ -174,7 +174,7 @@ class Wire:
         if self._owed:
             return self._pgconn.status == pq.ConnStatus.OK
         self._leave_pipeline()
-        return not self.is_in_the_middle() and self.status == pq.TransactionStatus.IDLE
+        return not self.is_in_the_middle() and (bool(self._first) or self.status == pq.TransactionStatus.IDLE)
 
     def _take_in_owed(self) -> None:
         """Takes in what has arrived of what is owed. Raises psycopg.Error where it failed.
