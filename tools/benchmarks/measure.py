@@ -1,6 +1,7 @@
 """Rounds in turn, medians, ratios."""
 
 import contextlib
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,11 +41,14 @@ def seconds(work: Callable[[], object]) -> Sample:
 def in_turn(
     group: str, samples: Mapping[str, Sample], *, rounds: int, baseline: str | None = None, unit: str = "ms"
 ) -> list[Figure]:
-    """Each sample once per round, so that noise hits all alike; the first round warms up and is not counted."""
+    """Each sample once per round, so that noise hits all alike; the first round warms up and is not counted. Each round has an order of
+    its own: who comes right after a sample that turns all caches over would else always be slower, and who comes next always faster.
+    """
     taken: dict[str, list[float]] = {name: [] for name in samples}
+    shuffled = random.Random(0)
     for number in range(rounds + 1):
-        for name, sample in samples.items():
-            value = sample()
+        for name in shuffled.sample(sorted(samples), len(samples)):
+            value = samples[name]()
             if number:
                 taken[name].append(value)
     return figures(group, taken, baseline=baseline, unit=unit)
