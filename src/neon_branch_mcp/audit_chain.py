@@ -44,13 +44,17 @@ def seal(record: Mapping[str, Any], head: Head) -> tuple[bytes, Head]:
     """The line of `record` as the next one after `head`, and the new head."""
     body = {"seq": head.seq + 1, **record, "prev": head.hash}
     digest = _digest(body)
-    line = json.dumps({**body, "hash": digest}, ensure_ascii=False, separators=(",", ":")) + "\n"
+    line = _as_written({**body, "hash": digest}) + "\n"
     return line.encode(errors="backslashreplace"), Head(head.seq + 1, digest)
 
 
 def _digest(body: Mapping[str, Any]) -> str:
-    text = json.dumps(body, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_as_hashed(body).encode()).hexdigest()
+
+
+# Made once: every call is recorded, and json.dumps makes an encoder each time.
+_as_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_as_hashed = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +23,7 @@ from ..config import Secret, SqlConfig
 from ..errors import AuthError, ConfigError, NotFound, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import VettedSql
+from ..models import Access
 from ..tracing import span
 from .beyond import connections, reached
 from .call import Call, Try, roll_back
@@ -40,6 +40,7 @@ T = TypeVar("T")
 A = TypeVar("A", bound=Try)
 C = TypeVar("C")
 CATALOGUES = 64
+LOGINS = 256
 GRACE = 5.0
 CANCELLING = 12.0
 """Seconds that psycopg may take to cancel a statement in a server that does not answer."""
@@ -63,6 +64,7 @@ class Executor:
         self.sessions = Sessions(config, find_way)
         self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
+        self._logins: dict[tuple[Secret, Access, str, bool], dict[str, Any]] = {}
 
     async def run(
         self,
@@ -343,7 +345,16 @@ class Executor:
         return (role, password) if target.access == "read-only" and role and password else None
 
     def _login(self, target: Target, *, purpose: str, read_only: bool) -> dict[str, Any]:
-        known = _parsed(target.conninfo)
+        """What a session is opened with; not to be changed. Putting it together costs a tenth of a small read."""
+        asked = (target.conninfo, target.access, purpose, read_only)
+        if asked not in self._logins:
+            if len(self._logins) >= LOGINS:
+                self._logins.clear()
+            self._logins[asked] = self._made_login(target, purpose=purpose, read_only=read_only)
+        return self._logins[asked]
+
+    def _made_login(self, target: Target, *, purpose: str, read_only: bool) -> dict[str, Any]:
+        known = conninfo_to_dict(target.conninfo.reveal())
         reading = target.access == "read-only"
         settings = PINNED | {
             "statement_timeout": _ms(self._config.read_timeout if reading else self._config.statement_timeout),
@@ -420,12 +431,6 @@ def _raise_unless_repeatable(attempt: Try, exc: Unreachable) -> None:
         raise UnknownOutcome(f"{exc.message} {UNKNOWN}") from exc
     if not (attempt.connected and attempt.reading):
         raise exc
-
-
-@lru_cache(maxsize=256)
-def _parsed(conninfo: Secret) -> dict[str, Any]:
-    """The parts of a connection string; not to be changed. Parsing one costs a tenth of a small read."""
-    return conninfo_to_dict(conninfo.reveal())
 
 
 def _key(target: Target) -> tuple[str, str, str]:

@@ -300,20 +300,23 @@ def _batch(pgconn: pq.abc.PGconn, groups: int, owed: Owed) -> "PQGen[Batch]":
     yield from _sent(pgconn)
     results: list[pq.abc.PGresult] = []
     error: psycopg.Error | None = None
-    while (owed or groups) and pgconn.status == pq.ConnStatus.OK:
-        try:
-            yield from _arrived(pgconn)
-        except psycopg.OperationalError as exc:  # why the server ended the connection may have come before its end
-            return Batch(results, error or exc)
+    owes = bool(owed)
+    while (owes or groups) and pgconn.status == pq.ConnStatus.OK:
+        if pgconn.is_busy():
+            try:
+                yield from _arrived(pgconn)
+            except psycopg.OperationalError as exc:  # why the server ended the connection may have come before its end
+                return Batch(results, error or exc)
         result = pgconn.get_result()
         if result is None:  # between two statements
             continue
-        if owed:
+        if owes:
             try:
                 owed.take(result)
             except psycopg.OperationalError:
                 pgconn.finish()
                 raise
+            owes = bool(owed)
             continue
         status = result.status
         if status == pq.ExecStatus.PIPELINE_SYNC:
