@@ -1,5 +1,7 @@
 """Values reach a model whole, or cut with their length said."""
 
+import json
+
 from neon_branch_mcp.postgres.rows import BUILTIN, RowSink, parse_array, reader, value_of
 
 
@@ -55,3 +57,11 @@ def test_the_first_row_always_fits() -> None:
     assert len(sink.rows) == 1
     assert sink.size <= 1000
     assert "1,900 characters" in sink.rows[0][0]
+
+
+def test_json_that_cannot_be_said_again_stays_text() -> None:
+    for text in (r'"\ud800"', r'{"a": ["\udc00"]}', "[" * 300 + "]" * 300, "[" * 990 + "]" * 990):
+        assert value_of(114, text.encode(), 10_000) == text
+    assert value_of(114, rb'"\ud83d\ude00 \\u"', 100) == "😀 \\u"
+    assert value_of(3802, b"[" * 150 + b"]" * 150, 1_000) == json.loads("[" * 150 + "]" * 150)
+    assert value_of(199, rb'{"\"\\ud800\""}', 100) == [r'"\ud800"']

@@ -148,6 +148,12 @@ async def test_an_answer_stays_under_its_bytes_whatever_its_shape(client: Client
         assert len(repr(answer.rows)) < 12_000
 
 
+async def test_json_with_half_a_surrogate_pair_or_very_deep_is_answered_as_text(client: Client) -> None:
+    deep = "[" * 300 + "]" * 300
+    answer = await client(rf"""SELECT '"\ud800"'::json AS half, '{deep}'::jsonb AS deep, '[1]'::json AS plain""")
+    assert answer.rows == [[r'"\ud800"', deep, [1]]]
+
+
 async def test_a_gigantic_value_is_cut_off_before_it_is_taken_in(client: Client) -> None:
     with pytest.raises(LimitExceeded, match="64 MB"):
         await client("SELECT repeat('x', 70000000)")

@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache, partial
-from json.encoder import encode_basestring
 from typing import Any
+
+from pydantic_core import to_json
 
 Json = Any
 """What `json.dumps` takes: None, bool, int, float, str, lists and dicts of these."""
 
 SAFE_INTEGER = 2**53 - 1
 HARD_CELL_MINIMUM = 16
+DEEP = 100
+"""Lists and objects in a value of json, of which so many may stand in each other; what writes answers takes some 250 levels."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,15 @@ def _json_float(text: str) -> Json:
 
 
 def _json(text: str) -> Json:
-    return json.loads(text, parse_int=_integer, parse_float=_json_float)
+    """Nested; as text where it cannot be said again: it holds half of a surrogate pair, or nests too deep."""
+    if "\\u" not in text and text.count("[") + text.count("{") < DEEP:
+        return json.loads(text, parse_int=_integer, parse_float=_json_float)
+    try:
+        value = json.loads(text, parse_int=_integer, parse_float=_json_float)
+        to_json([[[[value]]]])  # as deep as it will stand in an answer
+    except (ValueError, RecursionError):
+        return text
+    return value
 
 
 # Built-in types by OID (pg_type.dat); these never change. Name as format_type() gives it, and how its text becomes JSON.
@@ -233,9 +244,15 @@ class RowSink:
 
     @staticmethod
     def _row(readers: Sequence[Callable[[str], Json]], raw: Sequence[bytes | None], max_cell: int) -> list[Json]:
-        return [
-            None if value is None else _read(read, value, max_cell) for read, value in zip(readers, raw, strict=True)
-        ]
+        row: list[Json] = []
+        for read, value in zip(readers, raw, strict=True):
+            if value is None:
+                row.append(None)
+            elif len(value) <= max_cell:  # no more characters than bytes
+                row.append(read(value.decode("utf-8", "replace")))
+            else:
+                row.append(_read(read, value, max_cell))
+        return row
 
     def clear(self) -> None:
         """Begin again: a script returns the rows of its last statement."""
@@ -257,15 +274,5 @@ class RowSink:
 
 
 def _size(row: list[Json]) -> int:
-    """Bytes of the row as JSON, with its line end."""
-    return 1 + sum(_cell_size(cell) + 2 for cell in row)
-
-
-def _cell_size(cell: Json) -> int:
-    # Most cells are one of these, and an encoder costs more to set up than they do.
-    if type(cell) is str:
-        text = encode_basestring(cell)
-        return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    if type(cell) is int:
-        return len(str(cell))
-    return len(json.dumps(cell, ensure_ascii=False).encode("utf-8", "replace"))
+    """Bytes of the row as JSON, with what stands between it and the next."""
+    return len(to_json(row)) + 1
