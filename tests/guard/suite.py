@@ -30,7 +30,7 @@ from neon_branch_mcp.local.plane import LocalPlane, open_plane
 from neon_branch_mcp.server import build_server, session_caller
 
 from ..conftest import PlaneApi, data_folder, local_config, plane_config
-from .world import Probe
+from .world import Probe, rest
 
 DATABASE = "regression"
 FIRST = "test_setup create_index create_misc create_aggregate create_operator create_type create_view"
@@ -127,18 +127,19 @@ class Suite:
         before = self.probe.state()
         for text in texts:
             await self._one(text, tally)
-        if found := self._look(before):
+        if found := await self._look(before):
             tally.changed[f"one of {len(texts)}"] = sorted(found)
             await self._trace(texts, tally)
 
-    def _look(self, before: Any) -> set[str]:
+    async def _look(self, before: Any) -> set[str]:
+        await rest()
         return self.probe.state().changed_since(before)
 
     async def _trace(self, texts: Sequence[str], tally: Tally) -> None:
         state = self.probe.state()
         for text in texts:
             await self._one(text, Tally())
-            if found := self._look(state):
+            if found := await self._look(state):
                 tally.changed[text] = sorted(found)
                 state = self.probe.state()
 

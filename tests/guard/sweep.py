@@ -31,7 +31,7 @@ from neon_branch_mcp.postgres.target import Target
 from ..conftest import PlaneApi, Scratch, data_folder, local_config
 from .attacks import Attack, attacks
 from .conftest import Client
-from .world import WORLD, Probe
+from .world import WORLD, Probe, rest
 
 NONE = Layers(**dict.fromkeys((f.name for f in fields(Layers)), False))
 QUICK = SqlConfig(read_timeout=4, lock_timeout=1)
@@ -182,6 +182,7 @@ async def _until_harmed(client: Client, probe: Probe, waiting: list[Attack], out
         if await answered(client, attack, probe):
             outcome.answered.append(attack.id)
         try:
+            await rest()
             found = probe.state().changed_since(state)
         except psycopg.OperationalError:
             found = {"bystander"}  # the probe's own session was ended

@@ -15,7 +15,7 @@ from .attacks import GIVEN, KINDS, Attack, attacks
 from .cases import ATTACKS, READS
 from .conftest import DEV, Client, MakeClient
 from .sweep import NONE
-from .world import Probe
+from .world import Probe, rest
 
 pytestmark = pytest.mark.anyio
 QUICK = SqlConfig(read_timeout=4, lock_timeout=1)
@@ -62,6 +62,7 @@ async def every(
         for attack in batch:
             if (await attempt(client, attack, probe))[-1] is None:
                 answered.add(attack.id)
+        await rest()
         now = probe.state()
         if difference := now.changed_since(state).difference(but):
             changed.append(f"{sorted(difference)} by one of {', '.join(a.id for a in batch)}")

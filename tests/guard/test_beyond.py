@@ -8,7 +8,7 @@ from neon_branch_mcp.errors import NeonBranchError, Refused
 from neon_branch_mcp.migrations.apply import apply
 
 from .conftest import DEV, Client, MakeClient
-from .world import Probe
+from .world import Probe, rest
 
 pytestmark = pytest.mark.anyio
 FAR = """
@@ -77,6 +77,7 @@ async def test_nothing_that_was_assembled_reaches_another_server(
             await client(text, branch=DEV)
         assert caught.value.rule == "reach-beyond", text
         assert "policy.reach_beyond" in caught.value.remedy
+    await rest()
     assert far.state().changed_since(before) == set()
 
 
@@ -101,6 +102,7 @@ async def test_no_migration_reaches_another_server(
             await apply(client.executor, client.target(DEV), name=f"evil {i}", sql=text, dry_run=dry_run)
         assert caught.value.rule == "reach-beyond", text
         assert "nothing applied" in caught.value.message
+    await rest()
     assert far.state().changed_since(before) <= {"catalogue", "traps"}  # the ledger is made, tables are looked at
     assert far.conn.execute("SELECT count(*) FROM pg_foreign_server").fetchone() == (1,)
 

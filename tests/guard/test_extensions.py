@@ -6,7 +6,7 @@ from neon_branch_mcp.errors import Refused
 from neon_branch_mcp.guard.functions import BUILT_IN, EXTENSION, FunctionCatalogue, judge_calls
 
 from .conftest import MakeClient
-from .world import Probe
+from .world import Probe, rest
 
 pytestmark = pytest.mark.anyio
 EXTENSIONS = "pageinspect pg_visibility pgrowlocks amcheck pg_walinspect sslinfo pg_surgery cube"
@@ -50,6 +50,7 @@ async def test_what_only_reads_runs_and_what_does_more_is_refused(
     for text in WRITES:
         with pytest.raises(Refused):
             await client(text)
+    await rest()
     assert extended.state().changed_since(before) == set()
 
 

@@ -12,7 +12,7 @@ from neon_branch_mcp.guard.statements import inspect
 from neon_branch_mcp.guard.statements_parse import parse
 
 from .conftest import MakeClient
-from .world import Probe
+from .world import Probe, rest
 
 QUICK = SqlConfig(read_timeout=4, lock_timeout=1)
 
@@ -79,6 +79,7 @@ async def test_an_operator_written_as_a_word_is_not_called(
             answered.append(text)
         except NeonBranchError:
             pass
+    await rest()
     assert probe.state().changed_since(before) == set()
     assert answered == []
 
@@ -96,6 +97,7 @@ async def test_our_own_queries_call_no_operator_of_the_search_path(
     assert here is not None
     assert (await client(settings)).rows == [["evil,pg_catalog,public", here[0]]]
     assert (await client("SELECT count(*) FROM canary")).rows == [[3]]
+    await rest()
     assert probe.state().changed_since(before) == set()
 
 

@@ -15,7 +15,7 @@ from neon_branch_mcp.postgres.reader import ReaderReport, make_reader
 from neon_branch_mcp.postgres.target import Target
 
 from .conftest import MakeClient
-from .world import Probe
+from .world import Probe, rest
 
 pytestmark = pytest.mark.anyio
 ROLE = "reader_of_tests"
@@ -66,6 +66,7 @@ async def test_it_reads_all_and_writes_nothing_with_every_other_layer_away(
     ):
         with pytest.raises(NeonBranchError):
             await client(attack)
+    await rest()
     assert probe.state().changed_since(before) == set()
 
 

@@ -11,7 +11,7 @@ from neon_branch_mcp.server import build_server, session_caller
 
 from ..conftest import PlaneApi, Scratch, plane_config
 from .attacks import attacks
-from .world import Probe, world
+from .world import Probe, rest, world
 
 pytestmark = pytest.mark.anyio
 EVERY = 37
@@ -54,6 +54,7 @@ async def test_no_attack_through_any_tool_leaves_anything_or_gets_an_answer(tool
         ):
             if not (await tools.call_tool(tool, {"sql": text, **place, **more})).is_error:
                 answered.add((tool, attack.id))
+    await rest()
     assert traps.state().changed_since(before) == set()
     assert answered == set()
 
@@ -83,4 +84,5 @@ async def test_no_other_parameter_is_a_way_in(tools: Client, traps: Probe) -> No
         database = {} if tool in ("reset_branch", "delete_branch") else {"database": DATABASE}
         result = await tools.call_tool(tool, {"branch": "scratch", **database, **arguments})
         assert result.is_error or tool == "describe_schema", (tool, arguments)
+    await rest()
     assert traps.state().changed_since(before) == set()

@@ -1,6 +1,8 @@
 """A database full of things to break and traps to fall into, and a probe for whatever lasts."""
 
+import asyncio
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -8,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from neon_branch_mcp.postgres.sessions import LINGER
 
 from .cases_again import AGAIN
 from .cases_behind import BEHIND
@@ -137,8 +141,15 @@ _SETTINGS = """SELECT md5(string_agg(concat_ws('|', name, setting, sourcefile, s
 _LOCKS = """SELECT coalesce(string_agg(concat_ws('|', locktype, relation::regclass, classid, objid, mode), ' ' ORDER BY classid, objid), '')
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE backend_type = 'client backend' AND (locktype = 'advisory' OR (locktype = 'relation' AND relation >= 16384))"""
+ON_ITS_WAY = 2.0
+"""Seconds; a read's own transaction takes thousandths."""
 _STATISTICS = """SELECT concat((SELECT string_agg(concat(datname, stats_reset), ' ' ORDER BY datname) FROM pg_stat_database),
 (SELECT stats_reset FROM pg_stat_bgwriter), (SELECT count(*) FROM pg_statistic WHERE starelid >= 16384))"""
+
+
+async def rest() -> None:
+    """Until the end of the last read's transaction, which goes with the next read if that comes at once, is on its way."""
+    await asyncio.sleep(2 * LINGER)
 
 
 def _catalogue_query() -> str:
@@ -210,12 +221,22 @@ class Probe:
             data=self._digest(rows),
             sequences=self._digest("SELECT schemaname, sequencename, last_value FROM pg_sequences"),
             settings=self._digest(_SETTINGS),
-            locks=self._digest(_LOCKS),
+            locks=self._lasting_locks(),
             statistics=self._digest(_STATISTICS),
             bystander=self._bystander(),
             files=",".join(sorted(p.name for p in Path("/tmp").glob("pwn_*"))),
             traps=",".join(sorted(p.name for p in Path("/tmp").glob(self.trapped))),
         )
+
+    def _lasting_locks(self) -> str:
+        """What is held, but for the little while in which the end of a read's transaction is on its way."""
+        until = time.monotonic() + ON_ITS_WAY
+        row = self.conn.execute(_LOCKS.encode()).fetchone()
+        while row != ("",) and time.monotonic() < until:
+            time.sleep(0.005)
+            row = self.conn.execute(_LOCKS.encode()).fetchone()
+        assert row is not None
+        return str(row[0])
 
     def _bystander(self) -> str:
         """Alive, and what it heard; a dead one is replaced so that the next attack is seen too."""
