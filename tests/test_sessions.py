@@ -176,6 +176,21 @@ async def test_a_transaction_soon_ends_where_nobody_reads_on(database_uri: str) 
     await sessions.aclose()
 
 
+async def test_who_opens_a_session_to_write_meets_no_lock_of_a_read_that_has_ended(
+    database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER", 60)
+    login: dict[str, Any] = conninfo_to_dict(database_uri)
+    sessions = Sessions(SqlConfig(pool_size=1))
+    async with sessions.fresh("br", login) as conn:
+        await conn.execute("CREATE TABLE wanted ()")
+    async with sessions.reading("br", login, owner="", reuse=True) as wire:
+        await wire.ours("BEGIN READ ONLY; TABLE wanted")
+    async with sessions.fresh("br", login) as conn:
+        await conn.execute("SET lock_timeout = '10s'; DROP TABLE wanted")
+    await sessions.aclose()
+
+
 async def test_a_shorter_way_is_told_when_its_session_has_ended(database_uri: str) -> None:
     login: dict[str, Any] = conninfo_to_dict(database_uri)
     open_ones: list[int] = []

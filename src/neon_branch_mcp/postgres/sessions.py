@@ -225,6 +225,9 @@ class Sessions:
 
     async def connect(self, login: dict[str, Any]) -> Connection:
         """A new connection; tries again while the server is not there yet. A login that is refused is refused at once."""
+        for group in self._idle.values():  # a migration must not meet the locks of a read that has ended
+            for idle in group:
+                self._clean(idle.wire)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._config.connect_timeout
         pause = FIRST_PAUSE
