@@ -72,6 +72,20 @@ BEFORE_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     "initialize with a switch as id": ask(True, "initialize", GREETING),
     "initialize with no text as method": ask(1, ["initialize"], GREETING),
     "initialize with a list of params": ask(1, "initialize", [GREETING]),
+    **{
+        f"{method} too early": ask(1, method, params)
+        for method, params in (
+            ("ping", None),
+            ("tools/list", None),
+            ("prompts/list", {}),
+            ("resources/list", {"cursor": None}),
+            ("resources/templates/list", {"_meta": {"progressToken": 1}}),
+            ("tools/call", {"name": "query", "arguments": {"sql": "select 1"}}),
+            ("prompts/get", {"name": "clean_up_branches"}),
+            ("resources/read", {"uri": "neon://branches"}),
+            ("no/such/method", None),
+        )
+    },
     "no client's capabilities": ask(1, "tools/list", {"_meta": {f"{OWN}protocolVersion": STATELESS}}),
     "a client that is a number": ask(1, "tools/list", {"_meta": enveloped(clientInfo=7)}),
     "capabilities that are none": call(1, "query", SELECT, _meta=enveloped(clientCapabilities={"elicitation": 7})),
@@ -118,6 +132,20 @@ async def test_what_is_not_quite_right_is_answered_as_by_the_sdks_server_and_onc
     assert direct == by_the_sdk
     assert front == by_the_sdk
     assert len(by_the_sdk) == len([m for m in asked if "id" in m])
+
+
+async def test_what_was_refused_before_the_handshake_is_answered_after_it() -> None:
+    asked = [ask(1, "tools/list"), hello(HANDSHAKES[-1]), INITIALIZED, ask(2, "tools/list"), call(3, "query", SELECT)]
+    unreachable = {"api_key": "napi_x", "api_host": "http://127.0.0.1:9/api/v2", "retry_budget": 0.01}
+    config = load({"neon": unreachable, "audit": {"enabled": False}}, env={}, cwd=Path("/"))
+    direct, front, by_the_sdk = [await all_answers(config, way, asked) for way in (directly, through_the_front, by_sdk)]
+    assert direct == front == by_the_sdk
+    assert [("result" in answer, answer["id"]) for answer in direct] == [
+        (False, 1),
+        (True, 2),
+        (True, 3),
+        (True, "greeting"),
+    ]
 
 
 async def all_answers(config: Config, serve: Serve, messages: Sequence[dict[str, Any]]) -> list[Any]:

@@ -81,9 +81,11 @@ class Snapshot:
         self._document = document
         self._variant = variant
 
-    def line(self, message: Mapping[str, Any]) -> bytes | None:
-        """The answer to a request, as a line, or None for what only the real server can answer."""
-        result = self._result(message)
+    def line(self, message: Mapping[str, Any], greeted: bool) -> bytes | None:
+        """The answer to a request, as a line, or None for what only the real server can answer. `greeted`: whether there was a
+        handshake, without which the real server refuses all that is not stateless.
+        """
+        result = self._result(message, greeted)
         if result is None:
             return None
         try:
@@ -93,7 +95,7 @@ class Snapshot:
         except UnicodeEncodeError:  # an id that is no text: the real server says so
             return None
 
-    def _result(self, message: Mapping[str, Any]) -> str | None:
+    def _result(self, message: Mapping[str, Any], greeted: bool) -> str | None:
         method, params = message.get("method"), message.get("params")
         params = {} if params is None else params
         if not is_request(message) or not isinstance(params, dict):
@@ -107,6 +109,8 @@ class Snapshot:
             found = self._document["discover"].get(era)
         elif method == "ping":
             found = "{}" if era == "" else None
+        elif era == "" and not greeted:
+            found = None
         elif isinstance(method, str) and method in self._document["lists"] and params.get("cursor") in (None, ""):
             found = self._list(method, era)
         else:
@@ -177,7 +181,7 @@ class Front:
             message = json.loads(line.decode())  # of bytes, json would take UTF-16 too
         except (ValueError, RecursionError):
             message = None
-        answer = self.snapshot.line(message) if isinstance(message, dict) else None
+        answer = self.snapshot.line(message, bool(self.answered)) if isinstance(message, dict) else None
         if answer is None or message is None or (message["method"] == "initialize" and message["id"] in self.answered):
             self.lines.append(line)
             self.call_waits |= message is None or "id" in message

@@ -110,7 +110,7 @@ class _Conversation:
             self._running.add(running)
             tasks.start_soon(self._call, running)
             return
-        answer = None if self._sdk else self._snapshot.line(message)
+        answer = None if self._sdk else self._snapshot.line(message, bool(self._greeting))
         if answer is None:
             self._for_sdk(message, line.decode(), tasks)
             return
