@@ -30,6 +30,8 @@ SNAPSHOT = os.path.join(os.path.dirname(__file__), "snapshot.json")
 PREFIX = "NEON_BRANCH_MCP_"
 PATIENCE = 0.05
 """Seconds without a word from the client until the real server is imported all the same."""
+MOST_KEPT = 4 << 20
+"""Bytes for the real server from which on no more is read until it is there."""
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
 """How reading and writing fail where nobody is at the other end."""
 
@@ -152,6 +154,7 @@ class Front:
         self.rest = b""
         self.call_waits = False
         """Whether a request came that only the real server can answer."""
+        self._kept = 0
         self._tools_are_told = False
 
     def run(self, ready_fd: int, begin: Callable[[], None]) -> Handover:
@@ -161,7 +164,8 @@ class Front:
         """
         closed = begun = False
         while not closed:
-            readable, _, _ = select.select([self.input_fd, ready_fd], [], [], None if begun else PATIENCE)
+            heard = [self.input_fd] if self._kept + len(self.rest) <= MOST_KEPT else []
+            readable, _, _ = select.select([*heard, ready_fd], [], [], None if begun else PATIENCE)
             if self.input_fd in readable:
                 data = read_some(self.input_fd, 1 << 16)
                 closed = not data
@@ -183,15 +187,19 @@ class Front:
             message = None
         answer = self.snapshot.line(message, bool(self.answered)) if isinstance(message, dict) else None
         if answer is None or message is None or (message["method"] == "initialize" and message["id"] in self.answered):
-            self.lines.append(line)
+            self._keep(line)
             self.call_waits |= message is None or "id" in message
             return True
         self._tools_are_told |= message["method"] == "tools/list"
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
-            self.lines.append(line)
+            self._keep(line)
             self.answered.add(message["id"])
         return _write_all(self.output_fd, answer)
+
+    def _keep(self, line: bytes) -> None:
+        self.lines.append(line)
+        self._kept += len(line)
 
 
 def read_some(fd: int, most: int) -> bytes:
