@@ -256,6 +256,55 @@ def test_the_sdk_is_imported_beside_the_loop_and_not_on_it(tmp_path: Path) -> No
     assert run.stderr == b"False"
 
 
+BROKEN = {
+    "no SDK": "import sys; sys.modules['mcp'] = None",
+    "another SDK": "import mcp.server; del mcp.server.MCPServer",
+    "a server that fails": "import neon_branch_mcp.cli.serve_direct as d; d._build_sdk_server = lambda *_: 1 / 0",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_without_a_working_sdk_tools_are_served_and_the_rest_is_answered_with_why(how: str, tmp_path: Path) -> None:
+    script = f"{BROKEN[how]}\nimport neon_branch_mcp.__main__ as m; m.main()"
+    env = {"NEON_API_HOST": "http://127.0.0.1:9/api/v2", "NEON_BRANCH_MCP_NEON_RETRY_BUDGET": "0.1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_env(NEON_API_KEY="napi_x", **env),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        found = []
+        prompt = {"name": "clean_up_branches"}
+        for message in (
+            hello(HANDSHAKES[-1]),
+            ask(2, "prompts/get", prompt),
+            ask(3, "prompts/get", {**prompt, "_meta": ENVELOPE}),
+            ask(4, "tools/list"),
+            ask(5, "tools/list", {"_meta": ENVELOPE}),
+            call(6, "query", {"sql": 1}),
+            ask(7, "resources/read", {"uri": "neon://branches"}),
+        ):
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            found.append(json.loads(process.stdout.readline()))
+        process.stdin.close()
+        assert process.wait(20) == 0
+        told = process.stderr.read().decode()
+    errors = {answer["id"]: answer["error"] for answer in found if "error" in answer}
+    assert [answer["id"] for answer in found] == ["greeting", 2, 3, 4, 5, 6, 7]
+    assert errors.keys() == {2, 3, 7}
+    assert {error["code"] for error in errors.values()} == {-32603}
+    assert all("could not be loaded (" in error["message"] for error in errors.values())
+    assert found[-2]["result"]["content"][0]["text"].startswith("[refused] query was not run")
+    assert told.count("\n") == 1, told
+    assert "The MCP SDK could not be loaded" in told
+
+
 async def test_calls_that_share_an_id_are_both_answered(plane: LocalPlane) -> None:
     asked = [hello(HANDSHAKES[-1]), call(1, "query", {"sql": "select 1"}), call(1, "query", {"sql": "select 2"})]
     found = await all_answers(plane_config(plane), directly, asked)

@@ -52,12 +52,13 @@ class SdkServers:
         self._ended = ended
         self._asked: Counter[Any] = Counter()
         self._servers: dict[str, MemoryObjectSendStream[str]] = {}
+        self._broken = False
         self.lane = Lane(most)
 
     @property
     def are_there(self) -> bool:
-        """Whether one was started."""
-        return bool(self._servers)
+        """Whether one was started, as far as is known with success."""
+        return bool(self._servers) and not self._broken
 
     def ask(self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup) -> None:
         """Hand over a request, when it is its turn. The answer goes to the client."""
@@ -111,7 +112,11 @@ class SdkServers:
                     serve_messages,
                 )  # only now: the SDK takes a second to import, which the thread has done
             except Exception as exc:  # noqa: BLE001 - an installation can be broken in any way, and tools need none of it
-                await _refuse(received, output, exc)
+                reason = f"{type(exc).__name__}: {exc}"
+                if not self._broken:
+                    self._broken = True
+                    log.error("The MCP SDK could not be loaded: no prompts, resources, completions. %s", reason)
+                await _refuse(received, output, reason)
             else:
                 await serve_messages(server, received, output)
 
@@ -129,10 +134,8 @@ class SdkServers:
         return True
 
 
-async def _refuse(received: MemoryObjectReceiveStream[str], output: OnceAnswered, exc: Exception) -> None:
+async def _refuse(received: MemoryObjectReceiveStream[str], output: OnceAnswered, reason: str) -> None:
     """Answer what the SDK's server would have answered, with why there is none."""
-    reason = f"{type(exc).__name__}: {exc}"
-    log.error("The MCP SDK could not be loaded: prompts, resources and completions are not served. %s", reason)
     text = f"This needs the MCP SDK, which could not be loaded ({reason}). Tools are served; install neon-branch-mcp again."
     async for line in received:
         message = json.loads(line)
