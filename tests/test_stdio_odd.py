@@ -94,6 +94,9 @@ BEFORE_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     "a version that is unknown": ask(1, "tools/list", {"_meta": enveloped(protocolVersion="2999-01-01")}),
     "a nameless client": call(1, "query", SELECT, _meta={k: v for k, v in ENVELOPE.items() if "clientInfo" not in k}),
 }
+TOO_DEEP: Any = []
+for _ in range(300):
+    TOO_DEEP = [TOO_DEEP]
 AFTER_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     **{f"the id {i!r}": ask(i, "tools/list") for i in IDS},
     **{f"a call with the id {i!r}": call(i, "query", SELECT) for i in IDS},
@@ -108,6 +111,8 @@ AFTER_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     "a request that is an error": {**call(1, "query", SELECT), "error": {"code": 1, "message": "x"}},
     "a request that has no result": {**call(1, "query", SELECT), "result": None, "error": None},
     "no version of JSON-RPC": {"id": 1, "method": "tools/list"},
+    "a prompt nested too deeply": ask(1, "prompts/get", {"name": "clean_up_branches", "more": TOO_DEEP}),
+    "a list nested too deeply": ask(1, "tools/list", {"cursor": TOO_DEEP}),
     "more than a request has": {**call(1, "query", SELECT), "nonsense": 1},
 }
 

@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .envelope import era_of, is_greeting, is_request
+from .envelope import era_of, holds_half_a_pair, is_greeting, is_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,10 +185,13 @@ class Front:
             message = json.loads(line.decode())  # of bytes, json would take UTF-16 too
         except (ValueError, RecursionError):
             message = None
-        answer = self.snapshot.line(message, bool(self.answered)) if isinstance(message, dict) else None
-        if answer is None or message is None or (message["method"] == "initialize" and message["id"] in self.answered):
+        if not isinstance(message, dict) or (b"\\u" in line and holds_half_a_pair(message)):
+            answer = None
+        else:
+            answer = self.snapshot.line(message, bool(self.answered))
+        if answer is None or (message["method"] == "initialize" and message["id"] in self.answered):
             self._keep(line)
-            self.call_waits |= message is None or "id" in message
+            self.call_waits |= not isinstance(message, dict) or "id" in message
             return True
         self._tools_are_told |= message["method"] == "tools/list"
         if message["method"] == "initialize":

@@ -80,14 +80,15 @@ class SdkServers:
             if "" in self._servers:
                 self._servers[""].send_nowait(line.decode())
 
-    def give_up(self, number: Any, line: bytes) -> None:
-        """Hand over that a request is given up, if it waits or runs here. It gets no answer (MCP, "Cancellation")."""
-        self.lane.give_up(number)
-        if self._asked[number] > 0:
+    def give_up(self, number: Any, line: bytes) -> bool:
+        """Whether a request with this id waited or runs here, which is given up now and gets no answer (MCP, "Cancellation")."""
+        waited, runs = self.lane.give_up(number), self._asked[number] > 0
+        if runs:
             for server in self._servers.values():
                 server.send_nowait(line.decode())
         while self._left(number):
             pass
+        return waited or runs
 
     def close(self) -> None:
         """Nothing more will be asked."""

@@ -17,7 +17,7 @@ import anyio.abc
 from pydantic_core import to_json
 
 from .app import App, Caller
-from .envelope import is_id
+from .envelope import is_id, other_spelling
 from .front import Handover, Snapshot
 from .stdio_beside import INITIALIZED, Greeting, SdkServers
 from .stdio_lanes import Lane
@@ -144,17 +144,18 @@ class _Conversation:
         elif method == "notifications/cancelled":
             params = message.get("params")
             asked = params.get("requestId") if isinstance(params, dict) else None
-            if is_id(asked):
-                self._give_up(asked, line)
+            if is_id(asked) and not self._give_up(asked, line) and (other := other_spelling(asked)) is not None:
+                self._give_up(other, line)
 
-    def _give_up(self, number: str | int, line: bytes) -> None:
-        """A request that waits or runs gets no answer (MCP, "Cancellation")."""
-        self._calls.give_up(number)
-        self._sdk.give_up(number, line)
+    def _give_up(self, number: str | int, line: bytes) -> bool:
+        """Whether a request with this id waited or ran. It gets no answer (MCP, "Cancellation")."""
+        known = self._calls.give_up(number)
+        known = self._sdk.give_up(number, line) or known
         for running in self._running:
             if running.call.id == number:
-                running.given_up = True
+                known = running.given_up = True
                 running.scope.cancel()
+        return known
 
     def _begin(self, call: ToolCall, tasks: anyio.abc.TaskGroup) -> None:
         running = _Running(call)

@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from .envelope import is_id
+from .envelope import holds_half_a_pair, is_id
 from .front import GONE, Handover, read_some
 
 CHUNK = 1 << 16
@@ -69,7 +69,7 @@ def read_message(line: bytes) -> dict[str, Any] | Unreadable:
     found = asked if is_id(asked) else None
     if fault:
         return Unreadable(PARSE_ERROR, fault, found)
-    if "\\u" in text and _holds_half_a_pair(message):
+    if "\\u" in text and holds_half_a_pair(message):
         return Unreadable(
             PARSE_ERROR, "The message holds half of a surrogate pair: it is no text. Nothing was done.", found
         )
@@ -99,14 +99,6 @@ def _id_at_an_end(line: bytes) -> Any:
     """The id of a message too long to be read, where it stands first or last in it."""
     found = _FIRST.match(line[:END]) or _LAST.search(line[-END:])
     return None if found is None else json.loads(found[1].decode(errors="replace"))
-
-
-def _holds_half_a_pair(message: Any) -> bool:
-    try:
-        json.dumps(message, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 async def lines_of(handover: Handover) -> AsyncIterator[bytes]:
