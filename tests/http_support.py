@@ -83,8 +83,9 @@ class Rpc:
             meta = {"protocolVersion": MODERN, "clientCapabilities": {}}
             body["params"]["_meta"] = {f"io.modelcontextprotocol/{k}": v for k, v in meta.items()}
             headers |= {"mcp-protocol-version": MODERN, "mcp-method": method}
-            if "name" in body["params"]:
-                headers["mcp-name"] = body["params"]["name"]
+            named = body["params"].get("uri" if method == "resources/read" else "name")
+            if isinstance(named, str):
+                headers["mcp-name"] = named
         return await self.client.post(self.url, content=json.dumps(body), headers=headers, **more)
 
     async def result(self, method: str, params: Mapping[str, Any] | None = None) -> Any:

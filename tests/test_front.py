@@ -221,6 +221,26 @@ def test_what_it_cannot_answer_is_handed_over_in_order(tmp_path: Path) -> None:
     assert handover.closed
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"1",
+        b"0",
+        b'"x"',
+        b"null",
+        b"true",
+        b"[1]",
+        b"\xff",
+        b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"\\ud800"}}',
+    ],
+)
+def test_a_line_that_is_no_message_is_left_to_the_real_server(line: bytes, tmp_path: Path) -> None:
+    snapshot = fitting_snapshot([], KEY, tmp_path)
+    assert snapshot is not None
+    written, handover = front_answers(snapshot, line + b"\n")
+    assert (written, handover.lines) == ([], (line,))
+
+
 def test_a_handshake_that_was_answered_is_not_answered_again(tmp_path: Path) -> None:
     config = load({"local": {"enabled": True}}, env={}, cwd=tmp_path)
     greeting, listing = json.dumps(hello(HANDSHAKES[-1])).encode(), json.dumps(LIST).encode()

@@ -174,16 +174,19 @@ async def test_what_runs_too_long_after_the_client_has_closed_its_end_is_cancell
     assert running == (0,)
 
 
-async def test_a_cancelled_call_has_no_answer_and_its_statement_ends(plane: LocalPlane, branch: MadeBranch) -> None:
+@pytest.mark.parametrize(("number", "given_up"), [(1, 1), ("1", "1"), (1, "1"), ("1", 1)])
+async def test_a_cancelled_call_has_no_answer_and_its_statement_ends(
+    number: str | int, given_up: str | int, plane: LocalPlane, branch: MadeBranch
+) -> None:
     sleeping = "select count(*) from pg_stat_activity where query = 'select pg_sleep(50)' and state = 'active'"
     with pipes() as p, psycopg.connect(branch.uri, autocommit=True) as conn:
 
         def converse() -> list[bytes]:
-            asked = call(1, "run_sql", {"sql": "select pg_sleep(50)", "branch": branch.name})
+            asked = call(number, "run_sql", {"sql": "select pg_sleep(50)", "branch": branch.name})
             _write(p, hello(HANDSHAKES[-1]), INITIALIZED, asked)
             while conn.execute(sleeping).fetchone() != (1,):
                 pass
-            _write(p, {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+            _write(p, {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": given_up}})
             while conn.execute(sleeping).fetchone() != (0,):
                 pass
             _write(p, CALLS[1])

@@ -72,6 +72,20 @@ BEFORE_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     "initialize with a switch as id": ask(True, "initialize", GREETING),
     "initialize with no text as method": ask(1, ["initialize"], GREETING),
     "initialize with a list of params": ask(1, "initialize", [GREETING]),
+    **{
+        f"{method} too early": ask(1, method, params)
+        for method, params in (
+            ("ping", None),
+            ("tools/list", None),
+            ("prompts/list", {}),
+            ("resources/list", {"cursor": None}),
+            ("resources/templates/list", {"_meta": {"progressToken": 1}}),
+            ("tools/call", {"name": "query", "arguments": {"sql": "select 1"}}),
+            ("prompts/get", {"name": "clean_up_branches"}),
+            ("resources/read", {"uri": "neon://branches"}),
+            ("no/such/method", None),
+        )
+    },
     "no client's capabilities": ask(1, "tools/list", {"_meta": {f"{OWN}protocolVersion": STATELESS}}),
     "a client that is a number": ask(1, "tools/list", {"_meta": enveloped(clientInfo=7)}),
     "capabilities that are none": call(1, "query", SELECT, _meta=enveloped(clientCapabilities={"elicitation": 7})),
@@ -80,6 +94,9 @@ BEFORE_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     "a version that is unknown": ask(1, "tools/list", {"_meta": enveloped(protocolVersion="2999-01-01")}),
     "a nameless client": call(1, "query", SELECT, _meta={k: v for k, v in ENVELOPE.items() if "clientInfo" not in k}),
 }
+TOO_DEEP: Any = []
+for _ in range(300):
+    TOO_DEEP = [TOO_DEEP]
 AFTER_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     **{f"the id {i!r}": ask(i, "tools/list") for i in IDS},
     **{f"a call with the id {i!r}": call(i, "query", SELECT) for i in IDS},
@@ -94,6 +111,8 @@ AFTER_A_HANDSHAKE: dict[str, dict[str, Any]] = {
     "a request that is an error": {**call(1, "query", SELECT), "error": {"code": 1, "message": "x"}},
     "a request that has no result": {**call(1, "query", SELECT), "result": None, "error": None},
     "no version of JSON-RPC": {"id": 1, "method": "tools/list"},
+    "a prompt nested too deeply": ask(1, "prompts/get", {"name": "clean_up_branches", "more": TOO_DEEP}),
+    "a list nested too deeply": ask(1, "tools/list", {"cursor": TOO_DEEP}),
     "more than a request has": {**call(1, "query", SELECT), "nonsense": 1},
 }
 
@@ -118,6 +137,20 @@ async def test_what_is_not_quite_right_is_answered_as_by_the_sdks_server_and_onc
     assert direct == by_the_sdk
     assert front == by_the_sdk
     assert len(by_the_sdk) == len([m for m in asked if "id" in m])
+
+
+async def test_what_was_refused_before_the_handshake_is_answered_after_it() -> None:
+    asked = [ask(1, "tools/list"), hello(HANDSHAKES[-1]), INITIALIZED, ask(2, "tools/list"), call(3, "query", SELECT)]
+    unreachable = {"api_key": "napi_x", "api_host": "http://127.0.0.1:9/api/v2", "retry_budget": 0.01}
+    config = load({"neon": unreachable, "audit": {"enabled": False}}, env={}, cwd=Path("/"))
+    direct, front, by_the_sdk = [await all_answers(config, way, asked) for way in (directly, through_the_front, by_sdk)]
+    assert direct == front == by_the_sdk
+    assert [("result" in answer, answer["id"]) for answer in direct] == [
+        (False, 1),
+        (True, 2),
+        (True, 3),
+        (True, "greeting"),
+    ]
 
 
 async def all_answers(config: Config, serve: Serve, messages: Sequence[dict[str, Any]]) -> list[Any]:
@@ -226,6 +259,55 @@ def test_the_sdk_is_imported_beside_the_loop_and_not_on_it(tmp_path: Path) -> No
     )
     assert [json.loads(line)["id"] for line in run.stdout.splitlines()] == ["greeting", 2]
     assert run.stderr == b"False"
+
+
+BROKEN = {
+    "no SDK": "import sys; sys.modules['mcp'] = None",
+    "another SDK": "import mcp.server; del mcp.server.MCPServer",
+    "a server that fails": "import neon_branch_mcp.cli.serve_direct as d; d._build_sdk_server = lambda *_: 1 / 0",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_without_a_working_sdk_tools_are_served_and_the_rest_is_answered_with_why(how: str, tmp_path: Path) -> None:
+    script = f"{BROKEN[how]}\nimport neon_branch_mcp.__main__ as m; m.main()"
+    env = {"NEON_API_HOST": "http://127.0.0.1:9/api/v2", "NEON_BRANCH_MCP_NEON_RETRY_BUDGET": "0.1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=clean_env(NEON_API_KEY="napi_x", **env),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        found = []
+        prompt = {"name": "clean_up_branches"}
+        for message in (
+            hello(HANDSHAKES[-1]),
+            ask(2, "prompts/get", prompt),
+            ask(3, "prompts/get", {**prompt, "_meta": ENVELOPE}),
+            ask(4, "tools/list"),
+            ask(5, "tools/list", {"_meta": ENVELOPE}),
+            call(6, "query", {"sql": 1}),
+            ask(7, "resources/read", {"uri": "neon://branches"}),
+        ):
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            found.append(json.loads(process.stdout.readline()))
+        process.stdin.close()
+        assert process.wait(20) == 0
+        told = process.stderr.read().decode()
+    errors = {answer["id"]: answer["error"] for answer in found if "error" in answer}
+    assert [answer["id"] for answer in found] == ["greeting", 2, 3, 4, 5, 6, 7]
+    assert errors.keys() == {2, 3, 7}
+    assert {error["code"] for error in errors.values()} == {-32603}
+    assert all("could not be loaded (" in error["message"] for error in errors.values())
+    assert found[-2]["result"]["content"][0]["text"].startswith("[refused] query was not run")
+    assert told.count("\n") == 1, told
+    assert "The MCP SDK could not be loaded" in told
 
 
 async def test_calls_that_share_an_id_are_both_answered(plane: LocalPlane) -> None:

@@ -5,6 +5,8 @@ It is read here only where it is plainly right: whatever a function here does no
 
 from __future__ import annotations
 
+import json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the front's start is counted in milliseconds: it waits for no module that only types need
     from collections.abc import Mapping
@@ -31,6 +33,22 @@ def is_request(message: Mapping[str, Any]) -> bool:
         and message.get("result") is None
         and message.get("error") is None
     )
+
+
+def other_spelling(number: str | int) -> str | int | None:
+    """The same number as a text, or the number that a text is: some clients give up a request by that."""
+    if isinstance(number, int):
+        return str(number)
+    return int(number) if len(number) < 20 and number.removeprefix("-").isdecimal() else None
+
+
+def holds_half_a_pair(message: Any) -> bool:
+    """Whether a text in a message is none: half of a surrogate pair, which JSON can write and UTF-8 cannot."""
+    try:
+        json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def names_itself(client: Any) -> TypeGuard[dict[str, Any]]:

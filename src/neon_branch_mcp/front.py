@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .envelope import era_of, is_greeting, is_request
+from .envelope import era_of, holds_half_a_pair, is_greeting, is_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ PATIENCE = 0.05
 """Seconds without a word from the client until the real server is imported all the same."""
 YOUNG = 10_000
 """New objects after which the garbage collector looks among them. A call makes some hundreds, and next to no cycles."""
+MOST_KEPT = 4 << 20
+"""Bytes for the real server from which on no more is read until it is there."""
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
 """How reading and writing fail where nobody is at the other end."""
 
@@ -83,9 +85,11 @@ class Snapshot:
         self._document = document
         self._variant = variant
 
-    def line(self, message: Mapping[str, Any]) -> bytes | None:
-        """The answer to a request, as a line, or None for what only the real server can answer."""
-        result = self._result(message)
+    def line(self, message: Mapping[str, Any], greeted: bool) -> bytes | None:
+        """The answer to a request, as a line, or None for what only the real server can answer. `greeted`: whether there was a
+        handshake, without which the real server refuses all that is not stateless.
+        """
+        result = self._result(message, greeted)
         if result is None:
             return None
         try:
@@ -95,7 +99,7 @@ class Snapshot:
         except UnicodeEncodeError:  # an id that is no text: the real server says so
             return None
 
-    def _result(self, message: Mapping[str, Any]) -> str | None:
+    def _result(self, message: Mapping[str, Any], greeted: bool) -> str | None:
         method, params = message.get("method"), message.get("params")
         params = {} if params is None else params
         if not is_request(message) or not isinstance(params, dict):
@@ -109,6 +113,8 @@ class Snapshot:
             found = self._document["discover"].get(era)
         elif method == "ping":
             found = "{}" if era == "" else None
+        elif era == "" and not greeted:
+            found = None
         elif isinstance(method, str) and method in self._document["lists"] and params.get("cursor") in (None, ""):
             found = self._list(method, era)
         else:
@@ -150,6 +156,7 @@ class Front:
         self.rest = b""
         self.call_waits = False
         """Whether a request came that only the real server can answer."""
+        self._kept = 0
         self._tools_are_told = False
 
     def run(self, ready_fd: int, begin: Callable[[], None]) -> Handover:
@@ -159,7 +166,8 @@ class Front:
         """
         closed = begun = False
         while not closed:
-            readable, _, _ = select.select([self.input_fd, ready_fd], [], [], None if begun else PATIENCE)
+            heard = [self.input_fd] if self._kept + len(self.rest) <= MOST_KEPT else []
+            readable, _, _ = select.select([*heard, ready_fd], [], [], None if begun else PATIENCE)
             if self.input_fd in readable:
                 data = read_some(self.input_fd, 1 << 16)
                 closed = not data
@@ -179,17 +187,24 @@ class Front:
             message = json.loads(line.decode())  # of bytes, json would take UTF-16 too
         except (ValueError, RecursionError):
             message = None
-        answer = self.snapshot.line(message) if isinstance(message, dict) else None
-        if answer is None or message is None or (message["method"] == "initialize" and message["id"] in self.answered):
-            self.lines.append(line)
-            self.call_waits |= message is None or "id" in message
+        if not isinstance(message, dict) or (b"\\u" in line and holds_half_a_pair(message)):
+            answer = None
+        else:
+            answer = self.snapshot.line(message, bool(self.answered))
+        if answer is None or (message["method"] == "initialize" and message["id"] in self.answered):
+            self._keep(line)
+            self.call_waits |= not isinstance(message, dict) or "id" in message
             return True
         self._tools_are_told |= message["method"] == "tools/list"
         if message["method"] == "initialize":
             # The real server must see the handshake too; its own answer to it is dropped.
-            self.lines.append(line)
+            self._keep(line)
             self.answered.add(message["id"])
         return _write_all(self.output_fd, answer)
+
+    def _keep(self, line: bytes) -> None:
+        self.lines.append(line)
+        self._kept += len(line)
 
 
 def read_some(fd: int, most: int) -> bytes:

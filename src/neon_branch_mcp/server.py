@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from .app import App, Caller
 from .config import PolicyConfig
 from .server_apps import view_extension, view_meta
-from .server_prompts import served_prompts
+from .server_prompts import checked, served_prompts
 from .server_resources import add_resources, remember_request
 from .tools.runner import ToolRunner, ToolRunners, counted
 from .tools.schemas import input_schema, output_schema
@@ -144,7 +144,9 @@ def build_server(app: App, caller_of: CallerOf) -> MCPServer:
     server._tool_manager._tools = ToolTable(
         {name: partial(ServedTool.serve, runner, app.config.policy, caller_of) for name, runner in served.items()}
     )
-    for prompt in served_prompts(names):
+    prompts = served_prompts(names)
+    for prompt in prompts:
         server.add_prompt(prompt)
-    add_resources(server, names)
+    server.middleware.append(checked(prompts))
+    add_resources(server, names, [prompt.name for prompt in prompts])
     return server

@@ -1,9 +1,12 @@
 """Prompts: the journeys that a person can start by name in a client that shows prompts."""
 
-from collections.abc import Callable, Collection
-from typing import Annotated
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any
 
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver.prompts import Prompt
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
 from pydantic import Field
 
 CHECKS = '[{"name": "…", "base_sql": "SELECT … as it was", "branch_sql": "SELECT … the same rows, as they are now"}]'
@@ -79,3 +82,48 @@ def served_prompts(tools: Collection[str]) -> list[Prompt]:
         for run, title, needed in NEEDS
         if needed <= set(tools)
     ]
+
+
+def checked(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
+    """Middleware: a request for a prompt that there is not, or with other arguments than it has, is answered with those that there are
+    (MCP, "Prompts": invalid params). The SDK takes it for a failure of ours.
+    """
+    by_name = {prompt.name: prompt for prompt in prompts}
+
+    async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "prompts/get" and ctx.request_id is not None:
+            fault = _fault(by_name, ctx.params or {})
+            if fault is not None:
+                raise MCPError(INVALID_PARAMS, fault)
+        return await call_next(ctx)
+
+    return check
+
+
+def _fault(prompts: Mapping[str, Prompt], params: Mapping[str, Any]) -> str | None:
+    """What is wrong with a request for a prompt. Names what was asked for, never a value."""
+    name, given = params.get("name"), params.get("arguments")
+    prompt = prompts.get(name) if isinstance(name, str) else None
+    if prompt is None:
+        asked = f"There is no prompt {name[:80]!r}." if isinstance(name, str) else "A prompt is asked for by its name."
+        return f"{asked} Prompts here: {', '.join(prompts) or 'none, with the tools that are offered'}."
+    arguments = {argument.name: argument for argument in prompt.arguments or ()}
+    problem = _problem(arguments, given)
+    if problem is None:
+        return None
+    listed = ", ".join(a.name if a.required else f"{a.name} (optional)" for a in arguments.values())
+    return f"The prompt {prompt.name} was not given: {problem}. Its arguments: {listed or 'none'}."
+
+
+def _problem(arguments: Mapping[str, Any], given: Any) -> str | None:
+    if given is None:
+        given = {}
+    if not isinstance(given, dict):
+        return "the arguments must be an object"
+    if unknown := [name[:80] for name in given if name not in arguments]:
+        return f"unknown argument {unknown[0]!r}"
+    if missing := [name for name, argument in arguments.items() if argument.required and name not in given]:
+        return f"{missing[0]} is missing"
+    if not_text := [name for name, value in given.items() if not isinstance(value, str)]:
+        return f"{not_text[0]} must be a text"
+    return None

@@ -1,27 +1,27 @@
 """The stdio transport without the SDK: tool calls are run as they arrive, the first answers come from the snapshot.
 
 Importing the SDK takes longer than everything else a first call waits for, and half of the memory; agents over stdio ask for little but
-tools. What is not plainly a call of a tool, nor in the snapshot (a prompt, a resource, a completion, a mistake), starts the SDK's server
-beside this loop, which is told of the handshake that was answered for it and then gets all such messages. A server of the SDK's serves
-a connection in one era of the protocol only, that of its first request. A stateless request says itself of which it is, whatever came
-before it, so each era has its own such server.
+tools. What is not plainly a call of a tool, nor in the snapshot (a prompt, a resource, a completion, a mistake), is for the SDK's server
+beside this loop. A client may ask for more at once than runs at once: the rest waits, and what is said of it (a cancellation, a ping) is
+heard all the same, until what waits is too much; then the pipe is not read until some of it has run.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.abc
-import anyio.to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from pydantic_core import to_json
 
 from .app import App, Caller
-from .envelope import STATELESS, is_enveloped, is_id
+from .envelope import is_id, other_spelling
 from .front import Handover, Snapshot
-from .stdio_pipe import OnceAnswered, Output, Unreadable, lines_of, read_message
+from .stdio_beside import INITIALIZED, Greeting, SdkServers
+from .stdio_lanes import Lane
+from .stdio_pipe import Output, Unreadable, lines_of, read_message
 from .tools.runner import ToolRunners, counted
 from .tools.wire import ToolCall, answered, client_name, progressed, tool_call
 from .tracing import is_traced
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 64
+"""Calls that run at once, and requests that the SDK's server has at once; as many as a caller over HTTP may have."""
+MOST_WAITING = 16 << 20
+"""Bytes of requests that wait until no more is read: ten thousand calls of usual size."""
 GRACE = 10.0
 """Seconds that calls get to end once the client has closed its end and still reads: a script may pipe in all it asks at once."""
 LOOK = 0.2
@@ -67,18 +71,19 @@ class _Conversation:
         self._app = app
         self._handover = handover
         self._snapshot = snapshot
-        self._build = build
         self._output = Output(handover.output_fd)
         self._runners = ToolRunners(app)
         self._caller = Caller()
-        self._greeting: dict[str, str] = {}
-        self._greeting_ids: frozenset[Any] = frozenset()
+        self._greeting = Greeting(answered=handover.answered)
+        self._greeted = False
         self._greeted_before = set(handover.answered)
+        self._calls = Lane(MOST_AT_ONCE)
         self._running: set[_Running] = set()
-        self._asked: set[Any] = set()
         self._called = False
         self._ended = anyio.Event()
-        self._sdk: dict[str, MemoryObjectSendStream[str]] = {}
+        self._sdk = SdkServers(
+            self._output, lambda: build(app, self._caller), MOST_AT_ONCE, self._greeting, lambda: self._ended.set()
+        )
 
     async def serve(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -90,96 +95,77 @@ class _Conversation:
                     await self._output.write(message.text())
                 else:
                     await self._take(message, line, tasks)
-            await self._drain()
-            for stream in self._sdk.values():
-                stream.close()
-            for running in self._running:
-                running.scope.cancel()
+            with anyio.move_on_after(GRACE):
+                await self._while(lambda: bool(self._calls or self._sdk.lane))
             tasks.cancel_scope.deadline = anyio.current_time() + LAST
+            await self._let_go()
 
     async def _take(self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup) -> None:
-        method = message.get("method")
-        if method == "notifications/cancelled" and self._cancel(message):
+        """Answer a message, or see to it that it is answered in its turn."""
+        if not is_id(message.get("id")) or message.get("method") is None:
+            self._hear(message, line)
             return
         call = tool_call(message, self._runners)
-        if call is not None and (call.client is not None or self._greeting) and not is_traced():
+        if call is not None and (call.client is not None or self._greeted) and not is_traced():
             if not self._called:  # many sessions call nothing, and need no process for the guard
                 self._called = True
                 tasks.start_soon(self._app.warm_up)
-            running = _Running(call)
-            self._running.add(running)
-            tasks.start_soon(self._call, running)
-            return
-        answer = None if self._sdk else self._snapshot.line(message)
-        if answer is None:
-            self._for_sdk(message, line.decode(), tasks)
-            return
-        if method == "initialize":
-            self._greet(message, line)
-            if message["id"] in self._greeted_before:
-                self._greeted_before.discard(message["id"])
+            self._calls.enter(call.id, len(line), partial(self._begin, call, tasks))
+        elif (answer := self._known(message)) is not None:
+            if message["method"] == "initialize" and self._greet(message, line):
                 return
-        await self._output.write_bytes(answer)
+            await self._output.write_bytes(answer)
+        else:
+            self._sdk.ask(message, line, tasks)
+        await self._while(lambda: self._calls.size + self._sdk.lane.size > MOST_WAITING)
 
-    def _greet(self, message: dict[str, Any], line: bytes) -> None:
-        """The client has its answer to `initialize`; what it says of itself is the audit's."""
-        self._greeting = {"initialize": line.decode()}
-        self._greeting_ids = frozenset({message["id"]})
+    def _known(self, message: dict[str, Any]) -> bytes | None:
+        """The answer in the snapshot. Once the SDK's server is there it has the handshake; a ping waits for nothing."""
+        if self._sdk.are_there and message["method"] != "ping":
+            return None
+        return self._snapshot.line(message, self._greeted)
+
+    def _greet(self, message: dict[str, Any], line: bytes) -> bool:
+        """Whether the client has its answer to `initialize` already; what it says of itself is the audit's."""
+        number = message["id"]
+        self._greeted = True
+        self._greeting.lines = {"initialize": line.decode()}
+        self._greeting.answered = frozenset({number}) | self._greeted_before
         self._caller = replace(self._caller, client=client_name(message["params"]["clientInfo"]))
+        answered_before = number in self._greeted_before
+        self._greeted_before.discard(number)
+        return answered_before
 
-    def _for_sdk(self, message: dict[str, Any], line: str, tasks: anyio.abc.TaskGroup) -> None:
-        """Hand a message to the SDK's server. A notification starts none: it is kept where the handshake needs it, else it is nothing."""
-        method, number = message.get("method"), message.get("id")
-        if method is not None and is_id(number):
-            era = STATELESS if method != "initialize" and is_enveloped(message.get("params")) else ""
-            if era not in self._sdk:
-                self._start_sdk(era, tasks)
-            self._asked.add(number)
-            self._sdk[era].send_nowait(line)
-            return
-        if method == "notifications/initialized" and "" not in self._sdk:
-            self._greeting[method] = line
-        for stream in self._sdk.values():
-            stream.send_nowait(line)
+    def _hear(self, message: dict[str, Any], line: bytes) -> None:
+        """A notification, or a response: nobody asks a client anything. Of all that is said, two things matter."""
+        method = message.get("method")
+        if method == INITIALIZED:
+            self._sdk.tell_initialized(line)
+        elif method == "notifications/cancelled":
+            params = message.get("params")
+            asked = params.get("requestId") if isinstance(params, dict) else None
+            if is_id(asked) and not self._give_up(asked, line) and (other := other_spelling(asked)) is not None:
+                self._give_up(other, line)
 
-    def _start_sdk(self, era: str, tasks: anyio.abc.TaskGroup) -> None:
-        self._sdk[era], received = anyio.create_memory_object_stream[str](float("inf"))
-        answered = frozenset[Any]()
-        if era == "":
-            answered = self._greeting_ids | self._greeted_before
-            for greeting in self._greeting.values():
-                self._sdk[era].send_nowait(greeting)
-        tasks.start_soon(self._serve_sdk, received, OnceAnswered(self._output, answered, self._sdk_answered))
+    def _give_up(self, number: str | int, line: bytes) -> bool:
+        """Whether a request with this id waited or ran. It gets no answer (MCP, "Cancellation")."""
+        known = self._calls.give_up(number)
+        known = self._sdk.give_up(number, line) or known
+        for running in self._running:
+            if running.call.id == number:
+                known = running.given_up = True
+                running.scope.cancel()
+        return known
 
-    async def _serve_sdk(self, received: MemoryObjectReceiveStream[str], output: OnceAnswered) -> None:
-        server = await anyio.to_thread.run_sync(self._build, self._app, self._caller)
-        from .stdio import serve_messages  # only now: the SDK takes a second to import, which the thread has done
-
-        async with received:
-            await serve_messages(server, received, output)
-
-    def _sdk_answered(self, number: Any) -> None:
-        self._asked.discard(number)
-        self._ended.set()
-
-    def _cancel(self, message: dict[str, Any]) -> bool:
-        """Whether a call was running that the client gives up. It gets no answer (MCP, "Cancellation")."""
-        params = message.get("params")
-        asked = params.get("requestId") if isinstance(params, dict) else None
-        if not is_id(asked):
-            return False
-        self._asked.discard(asked)  # nor does the SDK answer what is given up
-        given_up = [running for running in self._running if running.call.id == asked]
-        for running in given_up:
-            running.given_up = True
-            running.scope.cancel()
-        return bool(given_up)
+    def _begin(self, call: ToolCall, tasks: anyio.abc.TaskGroup) -> None:
+        running = _Running(call)
+        self._running.add(running)
+        tasks.start_soon(self._call, running)
 
     async def _call(self, running: _Running) -> None:
         call = running.call
         caller = self._caller if call.client is None else replace(self._caller, client=call.client)
-        error = {"code": CONNECTION_CLOSED, "message": "Connection closed"}
-        line = to_json({"jsonrpc": "2.0", "id": call.id, "error": error})
+        line = _closed(call.id)
         with running.scope:
             line = answered(
                 call, await self._runners[call.tool].run(call.arguments, caller, counted(self._report_to(call)))
@@ -187,6 +173,7 @@ class _Conversation:
         if not running.given_up:
             await self._output.write_bytes(line + b"\n")
         self._running.discard(running)
+        self._calls.leave()
         self._ended.set()
 
     def _report_to(self, call: ToolCall) -> Callable[[int, str], Any]:
@@ -196,10 +183,23 @@ class _Conversation:
 
         return report
 
-    async def _drain(self) -> None:
-        """Waits for what was asked and is not answered, while somebody may read the answers."""
-        with anyio.move_on_after(GRACE):
-            while (self._running or self._asked) and self._output.has_reader():
-                with anyio.move_on_after(LOOK):
-                    await self._ended.wait()
-                self._ended = anyio.Event()
+    async def _while(self, condition: Callable[[], bool]) -> None:
+        """Waits while it holds, and while somebody may read the answers."""
+        while condition() and self._output.has_reader():
+            with anyio.move_on_after(LOOK):
+                await self._ended.wait()
+            self._ended = anyio.Event()
+
+    async def _let_go(self) -> None:
+        """Cancels what still runs, and answers what never ran."""
+        waited = self._calls.clear() + self._sdk.lane.clear()
+        self._sdk.close()
+        for running in self._running:
+            running.scope.cancel()
+        for number in waited:
+            await self._output.write_bytes(_closed(number) + b"\n")
+
+
+def _closed(number: str | int) -> bytes:
+    error = {"code": CONNECTION_CLOSED, "message": "Connection closed"}
+    return to_json({"jsonrpc": "2.0", "id": number, "error": error})

@@ -3,8 +3,10 @@
 A pipe is waited for on the event loop: reading and writing it in threads, as the SDK does, costs more than most answers.
 """
 
+import asyncio
 import json
 import os
+import re
 import select
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -13,13 +15,21 @@ from typing import Any
 
 import anyio
 
-from .envelope import is_id
+from .envelope import holds_half_a_pair, is_id
 from .front import GONE, Handover, read_some
 
 CHUNK = 1 << 16
 NEVER_BLOCKS = 4096
 """Bytes that a pipe which can be written to takes without making the writer wait (PIPE_BUF)."""
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+MOST_LINE = 32 << 20
+"""Bytes of the longest message. The longest text that a tool takes has 4 MB, each of which JSON may write in six."""
+END = 1_000
+"""Bytes of each end of a longer line that are kept: clients write the id first or last."""
+_ID = rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,200}")\s*'
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb",")
+_LAST = re.compile(rb"[,{]\s*" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*$")
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,10 @@ class Unreadable:
 
 def read_message(line: bytes) -> dict[str, Any] | Unreadable:
     """The message in a line that is not empty, whatever it asks, or what is wrong with it (JSON-RPC 2.0, section 5.1)."""
+    if len(line) > MOST_LINE:
+        return Unreadable(
+            INVALID_REQUEST, f"The message has more than {MOST_LINE:,} bytes. Nothing was done.", _id_at_an_end(line)
+        )
     try:
         text, fault = line.decode(), ""
     except UnicodeDecodeError as exc:
@@ -56,7 +70,7 @@ def read_message(line: bytes) -> dict[str, Any] | Unreadable:
     found = asked if is_id(asked) else None
     if fault:
         return Unreadable(PARSE_ERROR, fault, found)
-    if "\\u" in text and _holds_half_a_pair(message):
+    if "\\u" in text and holds_half_a_pair(message):
         return Unreadable(
             PARSE_ERROR, "The message holds half of a surrogate pair: it is no text. Nothing was done.", found
         )
@@ -82,37 +96,69 @@ def _wrong_request(message: dict[str, Any]) -> str | None:
     return "The id of a request must be a text or an integer."
 
 
-def _holds_half_a_pair(message: Any) -> bool:
-    try:
-        json.dumps(message, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+def _id_at_an_end(line: bytes) -> Any:
+    """The id of a message too long to be read, where it stands first or last in it."""
+    found = _FIRST.match(line[:END]) or _LAST.search(line[-END:])
+    return None if found is None else json.loads(found[1].decode(errors="replace"))
 
 
 async def lines_of(handover: Handover) -> AsyncIterator[bytes]:
-    """The client's lines: those that were read already, then what the pipe still gives."""
+    """The client's lines: those that were read already, then what the pipe still gives. Of one that is longer than MOST_LINE only so
+    much is kept as shows that, and its end.
+    """
     for line in handover.lines:
         yield line
-    parts, ended = [handover.rest], handover.closed
+    coming, ended = _Line(), handover.closed
+    coming.add(handover.rest)
     while not ended:
         data = await _read(handover.input_fd)
         ended = not data
         first, *others = data.split(b"\n")
-        parts.append(first)
+        coming.add(first)
         for following in others:
-            yield b"".join(parts)
-            parts = [following]
-    if rest := b"".join(parts):
+            yield coming.whole()
+            coming = _Line()
+            coming.add(following)
+    if rest := coming.whole():
         yield rest
+
+
+class _Line:
+    """A line as it comes."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._end = b""
+
+    def add(self, data: bytes) -> None:
+        if self._size <= MOST_LINE:
+            self._parts.append(data)
+            self._size += len(data)
+        else:
+            self._end = (self._end + data)[-END:]
+
+    def whole(self) -> bytes:
+        return b"".join([*self._parts, self._end])
 
 
 async def _read(fd: int) -> bytes:
     while True:
         with suppress(PermissionError):  # a file, for which nobody ever waits
-            await anyio.wait_readable(fd)
+            await _readable(fd)
         with suppress(BlockingIOError):  # who shares the pipe with us was faster
             return read_some(fd, CHUNK)
+
+
+async def _readable(fd: int) -> None:
+    """As anyio.wait_readable, which takes twice as long: this waits for every message."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(fd, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
 
 
 def _write_some(fd: int, data: memoryview) -> int:
