@@ -7,6 +7,7 @@ by the `node` found there. For the figures of one release to the next: `npm inst
 All speak TLS to Postgres without verifying its certificate, as `sslmode=require` says.
 """
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -158,6 +159,15 @@ def _try(launch: Launch) -> None:
             peer.close()
 
 
+def _texts(text: str | None) -> Iterator[str]:
+    """The same each time, or one that was never asked before."""
+    return itertools.repeat(text) if text else (f"select {n} as n" for n in itertools.count(1000))
+
+
+def _read(peer: Peer, launch: Launch, texts: Iterator[str]) -> None:
+    peer.call(launch.tool, sql=next(texts), **launch.extra)
+
+
 def _warm(launches: Mapping[str, Launch], rounds: int) -> list[Figure]:
     with ExitStack() as stack:
         running: dict[str, Peer] = {}
@@ -165,9 +175,9 @@ def _warm(launches: Mapping[str, Launch], rounds: int) -> list[Figure]:
             running[name] = launch.start()
             stack.callback(running[name].close)
         found: list[Figure] = []
-        for title in ("select 1", "100 rows"):
+        for title in ("select 1", "100 rows", "another select each time"):
             samples: dict[str, Sample] = {
-                name: seconds(partial(peer.call, launches[name].tool, sql=ROW_QUERIES[title], **launches[name].extra))
+                name: seconds(partial(_read, peer, launches[name], _texts(ROW_QUERIES.get(title))))
                 for name, peer in running.items()
             }
             found += in_turn(f"peers: {title}", samples, rounds=rounds, baseline=OURS)
