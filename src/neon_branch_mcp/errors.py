@@ -183,6 +183,10 @@ class LimitExceeded(NeonBranchError):
     code = "limit"
 
 
+class TooMuchAtOnce(LimitExceeded):
+    """What one step of an answer brings is more than is taken in; smaller steps may bring it."""
+
+
 class ApiError(NeonBranchError):
     """Neon's API answered with an error that no other class describes."""
 

@@ -159,6 +159,23 @@ async def test_a_gigantic_value_is_cut_off_before_it_is_taken_in(client: Client)
         await client("SELECT repeat('x', 70000000)")
 
 
+async def test_rows_that_are_larger_than_the_planner_takes_them_for_are_answered_cut(
+    client: Client, probe: Probe
+) -> None:
+    """Large values lie outside of their row, which keeps 18 bytes of each: a hundred narrow rows bring 150 MB."""
+    probe.conn.execute(
+        "CREATE TABLE docs AS SELECT g AS id, repeat(g::text, 1500000) AS doc FROM generate_series(1, 9) g"
+    )
+    probe.conn.execute("INSERT INTO docs SELECT g, repeat('0123456789', 150000) FROM generate_series(10, 120) g")
+    probe.conn.execute("ANALYZE docs")
+    for _ in range(3):
+        answer = await client("SELECT id, doc FROM docs ORDER BY id")
+        assert [row[0] for row in answer.rows] == list(range(1, len(answer.rows) + 1))
+        assert 10 < len(answer.rows) < 20
+        assert answer.truncated
+        assert answer.rows[3][1].endswith("(1,500,000 characters)")
+
+
 async def test_statements_end_at_their_time_out_and_the_session_is_gone(
     probe: Probe, make_client: MakeClient, database_uri: str
 ) -> None:

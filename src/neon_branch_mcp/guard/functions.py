@@ -283,7 +283,7 @@ _NAME_KEYS = frozenset(
 
 
 def judge_plan(plan: str, catalogue: FunctionCatalogue) -> Harm | None:
-    """Judge the answer of EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON): what views, policies and inlined functions really call.
+    """Judge the answer of EXPLAIN (VERBOSE, FORMAT JSON): what views, policies and inlined functions really call.
 
     The same plan by the same catalogue is judged once: nothing else decides.
     """

@@ -1,5 +1,6 @@
 """One text on its way through a connection: its parameters, its notices, the channel it takes, and where its rows go."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +17,16 @@ from .rows import Column, RowSet, RowSink, reader, type_name
 from .wire import Statement, Wire, is_partial
 
 CURSOR = "nbm"
-PREFLIGHT = "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) "
+PREFLIGHT = "EXPLAIN (VERBOSE, FORMAT JSON) "
 DECLARE = f"DECLARE {CURSOR} NO SCROLL CURSOR FOR "
 CHUNK = 100
-FIRST_FETCH = 20  # rows whose size is not known yet are asked for in small numbers
+FIRST_FETCH = 20
+"""Rows that are asked for at once while their size is not known."""
+AT_ONCE = 1 << 22
+"""Bytes that a step of an answer should bring at most."""
+NARROW = 1 << 16
+"""Bytes of rows that are asked for at once by the planner's estimate alone, which takes a large value for the 18 bytes that point to it."""
+_WIDTH = re.compile(r'"Plan Width": (\d+)')
 MAX_NOTICES = 20
 
 
@@ -39,7 +46,10 @@ class Try:
 class Call(Try):
     """One statement or script on its way: its parameters, its notices, and where its rows go."""
 
-    def __init__(self, vetted: VettedSql, params: Sequence[Any] | None, sink: RowSink) -> None:
+    def __init__(
+        self, vetted: VettedSql, params: Sequence[Any] | None, sink: RowSink, *, careful: bool = False
+    ) -> None:
+        """`careful`: a row at a time until their size is known."""
         super().__init__(reading=vetted.access == "read-only", statements=max(1, vetted.statements))
         self.vetted = vetted
         self._values = params
@@ -47,8 +57,9 @@ class Call(Try):
         self._types: list[int] = []
         self._sink = sink
         self._notices: list[str] = []
-        self.foreseen = 0
-        """Rows that an answer had room for when the same was read before."""
+        self._careful = careful
+        self.first_fetch = 1 if careful else FIRST_FETCH
+        """Rows to ask for while none has come."""
 
     @property
     def sql(self) -> str:
@@ -94,7 +105,15 @@ class Call(Try):
             raise batch.error
         with translating(sql=self.vetted.text, prefix=len(PREFLIGHT) - body):
             *opened, plan = batch.all()
-        return (plan.get_value(0, 0) or b"[]").decode(), _second(opened)
+        told = (plan.get_value(0, 0) or b"[]").decode()
+        if (width := _WIDTH.search(told)) is not None:
+            self.foresee(NARROW // max(1, int(width[1])))
+        return told, _second(opened)
+
+    def foresee(self, rows: int) -> None:
+        """So many rows may well be asked for at once."""
+        if not self._careful:
+            self.first_fetch = max(FIRST_FETCH, rows)
 
     def judge_plan(self, plan: str | None, catalogue: FunctionCatalogue) -> Refuse | None:
         """The guard's word on the plan that `open` brought."""
@@ -144,9 +163,10 @@ class Call(Try):
         """How many rows to ask for next: about what the answer can still hold."""
         sink = self._sink
         if not sink.rows:
-            return max(FIRST_FETCH, self.foreseen + 1)
+            return self.first_fetch
         per_row = max(1, sink.size // len(sink.rows))
-        return max(1, min(1_000, (sink.max_bytes - sink.size) // per_row + 1))
+        room = (sink.max_bytes - sink.size) // per_row + 1
+        return max(1, min(1_000, room, AT_ONCE // max(1, sink.row_bytes)))
 
     async def stream(self, wire: Wire, *, in_ours: bool = False) -> RowSet:
         """All that the text returns, in one pass; only the last statement's rows are kept, and of those what the answer can hold.

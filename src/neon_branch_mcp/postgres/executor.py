@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +21,17 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from ..config import Secret, SqlConfig
-from ..errors import AuthError, ConfigError, NotFound, Refused, SqlError, TimedOut, UnknownOutcome, Unreachable
+from ..errors import (
+    AuthError,
+    ConfigError,
+    NotFound,
+    Refused,
+    SqlError,
+    TimedOut,
+    TooMuchAtOnce,
+    UnknownOutcome,
+    Unreachable,
+)
 from ..guard.functions import FunctionCatalogue
 from ..guard.policy import VettedSql
 from ..models import Access
@@ -83,8 +94,9 @@ class Executor:
         """
         cell = max_cell or self._config.max_cell
 
-        def attempt() -> Call:
-            return Call(vetted, params, RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell))
+        def attempt(*, careful: bool = False) -> Call:
+            sink = RowSink(max_rows=max_rows, max_bytes=max_bytes, max_cell=cell)
+            return Call(vetted, params, sink, careful=careful)
 
         facts = {
             "db.system.name": "postgresql",
@@ -94,7 +106,13 @@ class Executor:
             "neon.branch.access": vetted.access,
         }
         with span(f"postgres {vetted.intent}", facts):
-            return await self._twice(attempt, lambda call: self._run(target, call))
+            try:
+                return await self._twice(attempt, lambda call: self._run(target, call))
+            except TooMuchAtOnce:
+                if vetted.access == "read-write" or vetted.channel != "cursor":
+                    raise
+            # Rows that are larger than they looked: they are read again, a row at a time at first.
+            return await self._twice(partial(attempt, careful=True), lambda call: self._run(target, call))
 
     async def catalogue(self, target: Target, *, fresh: bool = False) -> FunctionCatalogue:
         """What the database says of its functions: remembered, unless `fresh`. `run` compares it again before it reads."""

@@ -29,7 +29,7 @@ async def read_again(wire: Wire, call: Call, known: FunctionCatalogue, limits: t
         return None
     if not is_quiet(moment, known.stamp):
         return None
-    call.foreseen = moment.judged[call.vetted.text]
+    call.foresee(moment.judged[call.vetted.text] + 1)
     try:
         return await call.rows(wire, next(openings(known.stamp, limits, moment)).statements)
     except psycopg.Error as exc:

@@ -214,6 +214,8 @@ class RowSink:
         self.max_cell = max_cell
         self.rows: list[list[Json]] = []
         self.size = 0
+        self.cut = 0
+        """Bytes that came for cells that were cut."""
         self.left_out = 0
         self.full_by: str = ""
 
@@ -242,8 +244,12 @@ class RowSink:
         self.rows.append(row)
         self.size += size
 
-    @staticmethod
-    def _row(readers: Sequence[Callable[[str], Json]], raw: Sequence[bytes | None], max_cell: int) -> list[Json]:
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that a row of those that were taken came in, about. There must be one."""
+        return (self.size + self.cut) // len(self.rows)
+
+    def _row(self, readers: Sequence[Callable[[str], Json]], raw: Sequence[bytes | None], max_cell: int) -> list[Json]:
         row: list[Json] = []
         for read, value in zip(readers, raw, strict=True):
             if value is None:
@@ -252,11 +258,12 @@ class RowSink:
                 row.append(read(value.decode("utf-8", "replace")))
             else:
                 row.append(_read(read, value, max_cell))
+                self.cut += len(value)
         return row
 
     def clear(self) -> None:
         """Begin again: a script returns the rows of its last statement."""
-        self.rows, self.size, self.left_out, self.full_by = [], 0, 0, ""
+        self.rows, self.size, self.cut, self.left_out, self.full_by = [], 0, 0, 0, ""
 
     def note(self) -> str:
         """How to get the rest; empty when nothing was left out."""

@@ -18,7 +18,7 @@ from psycopg import pq
 from psycopg.abc import PQGen
 from psycopg.waiting import Ready, Wait
 
-from ..errors import LimitExceeded, SqlError, SqlFields
+from ..errors import SqlError, SqlFields, TooMuchAtOnce
 
 MAX_MESSAGE = 64 << 20
 """Bytes that one answer may bring before it is cut off; a single value of 1 GB must not end up in memory."""
@@ -348,7 +348,7 @@ def _arrived(pgconn: pq.abc.PGconn) -> "PQGen[None]":
             yield from _readable(pgconn)
             if _received(wire) - before > MAX_MESSAGE:
                 pgconn.finish()
-                raise LimitExceeded(
+                raise TooMuchAtOnce(
                     f"The answer is larger than {MAX_MESSAGE >> 20} MB, and the connection was closed. "
                     "Select fewer or smaller values: left(), substring(), length() or an aggregate."
                 )
