@@ -1,6 +1,8 @@
 """`neon-branch-mcp local …` by hand: import, psql, status, reset, down."""
 
 import gzip
+import io
+import re
 import shutil
 import socket
 import stat
@@ -8,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from neon_branch_mcp.cli.local import local
+from neon_branch_mcp.cli.local import _print_branches, local
 from neon_branch_mcp.errors import ConfigError, NotFound, Refused, Unreachable
 from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.plane import Opened
@@ -179,7 +183,24 @@ def test_status_tells_the_binaries_the_folders_and_every_branch(run: Run, folder
     assert f"PostgreSQL {binaries.version}" in shown and str(folder) in shown
     assert ("TLS and SCRAM" in shown) == binaries.has_openssl
     listed = run("branches").stdout
-    assert "main (default)" in shown and "suspended" in listed and " 0 MB" not in listed
+    assert "main (default)" in shown
+    assert re.search(r"suspended +\d+ +[1-9]", listed), "a port, and megabytes"
+
+
+@pytest.mark.parametrize(("columns", "when"), [(80, "%Y-%m-%d"), (120, "%Y-%m-%d %H:%M")])
+def test_the_list_of_branches_is_whole_on_a_terminal_of_eighty_columns(
+    columns: int, when: str, api: PlaneApi, make_branch: Callable[..., MadeBranch]
+) -> None:
+    expires = datetime.now(UTC) + timedelta(days=7)
+    made = make_branch("split-addresses", expires_at=expires.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    written = io.StringIO()
+    _print_branches(Console(width=columns, file=written), api.plane, api.plane.project_id, "shop")
+    lines = written.getvalue().splitlines()
+    (line,) = [line for line in lines if made.id in line]
+    assert re.search(
+        rf"{made.id} +main +(running|suspended) +\d{{4,5}} +[1-9]\d* +{expires.strftime(when)}$", line.rstrip()
+    )
+    assert max(len(line.rstrip()) for line in lines) <= columns
 
 
 def test_a_root_is_not_reset_and_down_leaves_no_process(run: Run, folder: Path) -> None:

@@ -42,7 +42,7 @@ def _parsed(arguments: str) -> dict[str, Any]:
     try:
         value = json.loads(sys.stdin.read() if arguments == "-" else arguments)
     except ValueError as exc:
-        raise ConfigError(f"The arguments are not JSON: {exc}.") from None
+        raise ConfigError(f'The arguments are not JSON, such as \'{{"branch": "dev"}}\': {exc}.') from None
     if not isinstance(value, dict):
         raise ConfigError('The arguments should be a JSON object, such as {"branch": "dev"}.')
     return value

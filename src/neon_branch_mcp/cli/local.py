@@ -26,6 +26,9 @@ from ..local.transfer import import_project
 from .options import ConfigFile, DataDir, stderr
 from .settings import settings
 
+WIDE = 86
+"""Columns of a terminal that has room for the hour at which a branch expires."""
+
 local = typer.Typer(
     help="The local control plane: Neon's API over real Postgres on this machine.", no_args_is_help=True
 )
@@ -138,14 +141,23 @@ def branches(project_id: ProjectOption = None, config: ConfigFile = None, data_d
 
 
 def _print_branches(console: Console, plane: LocalPlane, project_id: str, title: str) -> None:
-    # On a narrow terminal names may go over several lines; what is copied from here is never cut.
-    whole = ("id", "state", "Postgres", "port", "size")
-    heads = ("branch", "id", "parent", "state", "Postgres", "port", "size", "expires")
+    # On a narrow terminal names may go over several lines; what is copied from here is never cut, and 80 columns hold all of it.
+    whole = ("id", "state", "port", "MB", "expires")
+    heads = ("branch", "id", "parent", "state", "port", "MB", "expires")
+    when = "%Y-%m-%d %H:%M" if console.width >= WIDE else "%Y-%m-%d"
     columns = [
         Column(head, no_wrap=head in whole, overflow="fold", min_width=14 if head == "branch" else None)
         for head in heads
     ]
-    table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        *columns,
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     found = plane.service.branches(project_id)
     names = {b.id: b.name for b in found}
     for branch in found:
@@ -155,13 +167,10 @@ def _print_branches(console: Console, plane: LocalPlane, project_id: str, title:
             branch.name + (" (default)" if branch.is_default else ""),
             branch.id,
             names.get(branch.parent_id or "", ""),
-            branch.state,
-            "running" if running else "suspended",
+            branch.state if branch.state != "ready" else "running" if running else "suspended",
             str(endpoint.port) if endpoint else "",
-            f"{_size(plane, branch) / 1e6:.0f} MB",
-            ""
-            if branch.expires_at is None
-            else datetime.fromtimestamp(branch.expires_at, UTC).strftime("%Y-%m-%d %H:%M"),
+            f"{_size(plane, branch) / 1e6:.0f}",
+            "" if branch.expires_at is None else datetime.fromtimestamp(branch.expires_at, UTC).strftime(when),
         )
     console.print(table)
 
