@@ -116,7 +116,7 @@ class SdkServers:
                 reason = f"{type(exc).__name__}: {exc}"
                 if not self._broken:
                     self._broken = True
-                    log.error("The MCP SDK could not be loaded: no prompts, resources, completions. %s", reason)
+                    log.error("The MCP SDK could not be loaded; what needs it is answered with an error. %s", reason)
                 await _refuse(received, output, reason)
             else:
                 await serve_messages(server, received, output)
@@ -137,7 +137,7 @@ class SdkServers:
 
 async def _refuse(received: MemoryObjectReceiveStream[str], output: OnceAnswered, reason: str) -> None:
     """Answer what the SDK's server would have answered, with why there is none."""
-    text = f"This needs the MCP SDK, which could not be loaded ({reason}). Tools are served; install neon-branch-mcp again."
+    text = f"This needs the MCP SDK, which could not be loaded ({reason}). Install neon-branch-mcp again."
     async for line in received:
         message = json.loads(line)
         if is_id(message.get("id")):

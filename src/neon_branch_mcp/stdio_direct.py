@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from .app import App, Caller
 from .envelope import is_id, other_spelling
-from .front import Handover, Snapshot
+from .front import Handover, Snapshot, Variant
 from .stdio_beside import INITIALIZED, Greeting, SdkServers
 from .stdio_lanes import Lane
 from .stdio_pipe import Output, Unreadable, lines_of, read_message
@@ -47,10 +47,15 @@ BuildServer = Callable[[App, Caller], "MCPServer"]
 """Imports the SDK and builds its server; called in a thread, when it is needed."""
 
 
-async def serve_direct(app: App, handover: Handover, snapshot: Snapshot, build: BuildServer) -> None:
-    """Serve until the client closes its end, and the calls that run then have ended or had their time."""
+NOTHING = Snapshot({"initialize": {}, "discover": {}, "lists": {}, "tools": []}, Variant())
+
+
+async def serve_direct(app: App, handover: Handover, snapshot: Snapshot | None, build: BuildServer) -> None:
+    """Serve until the client closes its end, and the calls that run then have ended or had their time. Without a snapshot, as where the
+    SDK is another than that of which one was made, its server answers all but stateless calls.
+    """
     try:
-        await _Conversation(app, handover, snapshot, build).serve()
+        await _Conversation(app, handover, snapshot or NOTHING, build).serve()
     except* BrokenPipeError:
         log.info("The client is gone.")
 
