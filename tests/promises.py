@@ -78,6 +78,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "test_stdio_direct.py::test_every_answer_is_the_sdk_servers_to_the_byte",
         "test_front.py::test_its_answers_are_the_real_servers_to_the_byte",
     ),
+    "Whatever a client over stdio says, each request has one answer; ten thousand calls at once take bounded memory.": (
+        "test_stdio_fuzz.py::test_each_request_has_one_answer_whatever_is_said_between",
+        "test_stdio_load.py::test_ten_thousand_calls_at_once_take_no_more_memory_than_a_few",
+        "test_stdio_load.py::test_calls_beyond_those_that_run_wait_and_can_be_given_up_and_pings_pass_them",
+        "test_stdio_load.py::test_a_message_that_is_too_long_is_answered_to_its_id_and_not_kept",
+    ),
     "A kill -9 at any moment leaves the local branches consistent and no process behind.": (
         "test_local_crash.py::test_kill_9_at_any_moment_leaves_a_consistent_state_and_nothing_behind",
     ),

@@ -19,7 +19,8 @@ from neon_branch_mcp.cli.settings import settings
 from neon_branch_mcp.config import Config, load
 from neon_branch_mcp.front import Front, Handover, Snapshot, Variant, fitting_snapshot, read_variant
 from neon_branch_mcp.server import build_server, session_caller
-from neon_branch_mcp.stdio import serve_stdio
+
+from .sdk_reference import serve_by_sdk
 
 HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 STATELESS = "2026-07-28"
@@ -106,7 +107,7 @@ def real_answers(config: Config, messages: list[dict[str, Any]]) -> list[bytes]:
 
     async def serve(handover: Handover) -> None:
         async with open_app(config) as app:
-            await serve_stdio(build_server(app, session_caller(Caller())), handover)
+            await serve_by_sdk(build_server(app, session_caller(Caller())), handover)
 
     with pipes() as p:
         handover = Handover(p.server_in, p.server_out, (), b"", frozenset(), closed=False)
@@ -247,7 +248,7 @@ def test_a_handshake_that_was_answered_is_not_answered_again(tmp_path: Path) -> 
 
     async def serve(handover: Handover) -> None:
         async with open_app(config) as app:
-            await serve_stdio(build_server(app, session_caller(Caller())), handover)
+            await serve_by_sdk(build_server(app, session_caller(Caller())), handover)
 
     with pipes() as p:
         handover = Handover(p.server_in, p.server_out, (greeting,), listing[:10], frozenset({"greeting"}), closed=False)

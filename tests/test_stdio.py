@@ -114,6 +114,14 @@ def test_a_message_is_left_as_it_is(line: bytes) -> None:
     assert read_message(line) == json.loads(line)
 
 
+def test_no_depth_of_nesting_is_too_much_for_the_reader() -> None:
+    for depth in range(900, 1_000):  # somewhere here reading ends to work, and writing a little earlier
+        line = (
+            b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"x":' + b"[" * depth + b'"\\u0041"' + b"]" * depth + b"}}"
+        )
+        assert isinstance(read_message(line), dict | Unreadable)
+
+
 def test_a_client_that_sends_no_text_is_told_and_served_on() -> None:
     with raw_server(NEON_API_KEY="napi_x") as client:
         assert client.process.stdin is not None

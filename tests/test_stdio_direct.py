@@ -20,12 +20,12 @@ from neon_branch_mcp.config import Config
 from neon_branch_mcp.front import Handover, fitting_snapshot
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.server import build_server, session_caller
-from neon_branch_mcp.stdio import serve_stdio
 from neon_branch_mcp.stdio_direct import serve_direct
 from neon_branch_mcp.stdio_pipe import Output
 from neon_branch_mcp.tools.wire import tool_call
 
 from .conftest import MadeBranch, plane_config
+from .sdk_reference import serve_by_sdk
 from .stdio_client import RawClient, clean_env
 from .test_front import HANDSHAKES, STATELESS, Pipes, hello, pipes, stateless
 
@@ -37,7 +37,7 @@ SNAPSHOT = fitting_snapshot(["--local"], {}, Path("/"))
 
 
 async def by_sdk(app: App, handover: Handover) -> None:
-    await serve_stdio(build_server(app, session_caller(Caller())), handover)
+    await serve_by_sdk(build_server(app, session_caller(Caller())), handover)
 
 
 async def directly(app: App, handover: Handover) -> None:

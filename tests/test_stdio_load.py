@@ -170,6 +170,16 @@ async def test_what_never_ran_is_answered_when_the_client_has_closed_its_end(
     assert codes == [stdio_direct.CONNECTION_CLOSED] * 2
 
 
+async def test_who_waits_for_a_turn_when_the_client_has_closed_its_end_has_it(
+    plane: LocalPlane, branch: MadeBranch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdio_direct, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(stdio_direct, "GRACE", 1.5)
+    asked = [call(n, "run_sql", {"sql": "select pg_sleep(0.7)", "branch": branch.name}) for n in range(4)]
+    found = await answers(plane_config(plane), directly, [hello(HANDSHAKES[-1]), INITIALIZED, *asked])
+    assert all(b'"result"' in found[number] for number in range(4)), found
+
+
 async def test_the_pipe_is_not_read_while_too_much_waits(
     plane: LocalPlane, branch: MadeBranch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

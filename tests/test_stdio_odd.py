@@ -261,10 +261,39 @@ def test_the_sdk_is_imported_beside_the_loop_and_not_on_it(tmp_path: Path) -> No
     assert run.stderr == b"False"
 
 
+def test_with_another_sdk_than_the_snapshots_what_was_piped_in_is_answered_too(tmp_path: Path) -> None:
+    script = (
+        "import neon_branch_mcp.front as front\n"
+        "front._sdk_version = lambda: '2.99.0'\n"
+        "import neon_branch_mcp.__main__ as m; m.main()\n"
+    )
+    asked = [
+        hello(HANDSHAKES[-1]),
+        INITIALIZED,
+        *(call(number, "query", SELECT) for number in range(stdio_direct.MOST_AT_ONCE * 2)),
+        ask("prompt", "prompts/get", {"name": "clean_up_branches"}),
+        call("stateless", "query", {"sql": 1}, _meta=ENVELOPE),
+    ]
+    nowhere = {"NEON_API_HOST": "http://127.0.0.1:9/api/v2", "NEON_BRANCH_MCP_NEON_RETRY_BUDGET": "0.01"}
+    run = subprocess.run(
+        [sys.executable, "-c", script, "serve"],
+        input=b"".join(json.dumps(m).encode() + b"\n" for m in asked),
+        capture_output=True,
+        cwd=tmp_path,
+        env=clean_env(NEON_API_KEY="napi_x", **nowhere),
+        timeout=60,
+        check=False,
+    )
+    found = [json.loads(line) for line in run.stdout.splitlines()]
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert sorted(str(answer["id"]) for answer in found) == sorted(str(m["id"]) for m in asked if "id" in m)
+    assert all("result" in answer for answer in found)
+
+
 BROKEN = {
     "no SDK": "import sys; sys.modules['mcp'] = None",
     "another SDK": "import mcp.server; del mcp.server.MCPServer",
-    "a server that fails": "import neon_branch_mcp.cli.serve_direct as d; d._build_sdk_server = lambda *_: 1 / 0",
+    "a server that fails": "import neon_branch_mcp.cli.serve_direct as d; d.build_sdk_server = lambda *_: 1 / 0",
 }
 
 

@@ -43,10 +43,12 @@ def other_spelling(number: str | int) -> str | int | None:
 
 
 def holds_half_a_pair(message: Any) -> bool:
-    """Whether a text in a message is none: half of a surrogate pair, which JSON can write and UTF-8 cannot."""
+    """Whether a text in a message is none: half of a surrogate pair, which JSON can write and UTF-8 cannot. What is nested too deeply to
+    tell counts as such.
+    """
     try:
         json.dumps(message, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, RecursionError):
         return True
     return False
 

@@ -144,9 +144,8 @@ def build_server(app: App, caller_of: CallerOf) -> MCPServer:
     server._tool_manager._tools = ToolTable(
         {name: partial(ServedTool.serve, runner, app.config.policy, caller_of) for name, runner in served.items()}
     )
-    prompts = served_prompts(names)
-    for prompt in prompts:
+    for prompt in served_prompts(names):
         server.add_prompt(prompt)
-    server.middleware.append(checked(prompts))
-    add_resources(server, names, [prompt.name for prompt in prompts])
+    server.middleware.append(checked(server))
+    add_resources(server, names)
     return server

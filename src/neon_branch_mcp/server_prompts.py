@@ -1,12 +1,14 @@
 """Prompts: the journeys that a person can start by name in a client that shows prompts."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
+from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
+from mcp_types import Prompt as ListedPrompt
 from pydantic import Field
 
 CHECKS = '[{"name": "…", "base_sql": "SELECT … as it was", "branch_sql": "SELECT … the same rows, as they are now"}]'
@@ -84,15 +86,14 @@ def served_prompts(tools: Collection[str]) -> list[Prompt]:
     ]
 
 
-def checked(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
-    """Middleware: a request for a prompt that there is not, or with other arguments than it has, is answered with those that there are
-    (MCP, "Prompts": invalid params). The SDK takes it for a failure of ours.
+def checked(server: MCPServer) -> ServerMiddleware[Any]:
+    """Middleware: a request for a prompt that the server has not, or with other arguments than it has, is answered with those that there
+    are (MCP, "Prompts": invalid params). The SDK takes it for a failure of ours.
     """
-    by_name = {prompt.name: prompt for prompt in prompts}
 
     async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "prompts/get" and ctx.request_id is not None:
-            fault = _fault(by_name, ctx.params or {})
+            fault = _fault({prompt.name: prompt for prompt in await server.list_prompts()}, ctx.params or {})
             if fault is not None:
                 raise MCPError(INVALID_PARAMS, fault)
         return await call_next(ctx)
@@ -100,7 +101,7 @@ def checked(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
     return check
 
 
-def _fault(prompts: Mapping[str, Prompt], params: Mapping[str, Any]) -> str | None:
+def _fault(prompts: Mapping[str, ListedPrompt], params: Mapping[str, Any]) -> str | None:
     """What is wrong with a request for a prompt. Names what was asked for, never a value."""
     name, given = params.get("name"), params.get("arguments")
     prompt = prompts.get(name) if isinstance(name, str) else None

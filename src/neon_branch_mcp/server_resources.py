@@ -95,15 +95,15 @@ RESOURCES = (
 )
 
 
-def add_resources(server: MCPServer, tools: Collection[str], prompts: Collection[str]) -> None:
-    """Add the resources whose tools are served, and the completion of branch names, for `prompts` too."""
+def add_resources(server: MCPServer, tools: Collection[str]) -> None:
+    """Add the resources whose tools are served, and the completion of branch names."""
     served = [spec for spec in RESOURCES if spec.tool in tools]
     for spec in served:
         server.resource(
             spec.uri, name=spec.name, title=spec.title, description=spec.description, mime_type=spec.mime_type
         )(_reader(server, spec))
     server.middleware.append(_not_found([spec.uri for spec in served]))
-    server.completion()(_completer(server, prompts, known="list_branches" in tools))  # type: ignore[no-untyped-call]  # the SDK left it without types
+    server.completion()(_completer(server, known="list_branches" in tools))  # type: ignore[no-untyped-call]  # the SDK left it without types
 
 
 def _not_found(uris: Sequence[str]) -> ServerMiddleware[Any]:
@@ -141,12 +141,13 @@ def _reader(server: MCPServer, spec: ResourceSpec) -> Callable[..., Any]:
     return read_branch if "{branch}" in spec.uri else read_all
 
 
-def _completer(server: MCPServer, prompts: Collection[str], *, known: bool) -> Callable[..., Any]:
+def _completer(server: MCPServer, *, known: bool) -> Callable[..., Any]:
     async def complete(
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
         context: CompletionContext | None,
     ) -> Completion | None:
+        prompts = [prompt.name for prompt in await server.list_prompts()]
         if isinstance(ref, PromptReference) and ref.name not in prompts:
             raise MCPError(INVALID_PARAMS, f"There is no prompt {ref.name[:80]!r}. Prompts here: {', '.join(prompts)}.")
         if argument.name != "branch" or not known:

@@ -1,11 +1,9 @@
-"""The stdio transport with the SDK's server: for all that a client says, or for what `stdio_direct` leaves to it.
+"""The SDK's server, told line by line what `stdio_direct` leaves to it.
 
-The SDK leaves a line that it cannot read without an answer, for which the client then waits, and reads bytes that are not UTF-8 as other
-text, which it then runs: here both get an error.
+The SDK passes over a line that it cannot read, and the client waits for its answer: here it gets an error.
 """
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -15,19 +13,7 @@ from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from .envelope import is_request
-from .front import Handover, take_standard_streams
-from .stdio_pipe import INVALID_REQUEST, OnceAnswered, Output, Unreadable, lines_of, read_message
-
-
-async def serve_stdio(server: MCPServer, handover: Handover | None = None) -> None:
-    """Serve until the client closes its end."""
-    if handover is None:
-        if sys.platform == "win32":  # there no pipe can be waited for
-            await server.run_stdio_async()
-            return
-        handover = Handover(*take_standard_streams(), (), b"", frozenset(), closed=False)
-    output = Output(handover.output_fd)
-    await serve_messages(server, _messages(handover, output), OnceAnswered(output, handover.answered))
+from .stdio_pipe import INVALID_REQUEST, OnceAnswered, Unreadable
 
 
 async def serve_messages(server: MCPServer, messages: AsyncIterator[str], output: OnceAnswered) -> None:
@@ -63,15 +49,3 @@ def _unreadable(line: str) -> Unreadable | None:
         if is_request(message)
         else None
     )
-
-
-async def _messages(handover: Handover, output: Output) -> AsyncIterator[str]:
-    """The lines that are messages; the others are answered with what is wrong."""
-    async for line in lines_of(handover):
-        if not line.strip():
-            continue
-        message = read_message(line)
-        if isinstance(message, Unreadable):
-            await output.write(message.text())
-        else:
-            yield line.decode()

@@ -82,7 +82,7 @@ class SdkServers:
 
     def give_up(self, number: Any, line: bytes) -> bool:
         """Whether a request with this id waited or runs here, which is given up now and gets no answer (MCP, "Cancellation")."""
-        waited, runs = self.lane.give_up(number), self._asked[number] > 0
+        waited, runs = self.lane.give_up(number), number in self._asked
         if runs:
             for server in self._servers.values():
                 server.send_nowait(line.decode())
@@ -109,14 +109,13 @@ class SdkServers:
         async with received:
             try:
                 server = await anyio.to_thread.run_sync(self._build)
-                from .stdio import (
-                    serve_messages,
-                )  # only now: the SDK takes a second to import, which the thread has done
+                # Only now: the SDK takes a second to import, which the thread has done.
+                from .stdio import serve_messages
             except Exception as exc:  # noqa: BLE001 - an installation can be broken in any way, and tools need none of it
                 reason = f"{type(exc).__name__}: {exc}"
                 if not self._broken:
                     self._broken = True
-                    log.error("The MCP SDK could not be loaded: no prompts, resources, completions. %s", reason)
+                    log.error("The MCP SDK could not be loaded; what needs it is answered with an error. %s", reason)
                 await _refuse(received, output, reason)
             else:
                 await serve_messages(server, received, output)
@@ -127,17 +126,16 @@ class SdkServers:
 
     def _left(self, number: Any) -> bool:
         """Whether a request with this id was open, which is none any more."""
-        if self._asked[number] <= 0:
-            del self._asked[number]
+        if number not in self._asked:
             return False
-        self._asked[number] -= 1
+        self._asked -= Counter([number])  # what is down to none is no longer kept
         self.lane.leave()
         return True
 
 
 async def _refuse(received: MemoryObjectReceiveStream[str], output: OnceAnswered, reason: str) -> None:
     """Answer what the SDK's server would have answered, with why there is none."""
-    text = f"This needs the MCP SDK, which could not be loaded ({reason}). Tools are served; install neon-branch-mcp again."
+    text = f"This needs the MCP SDK, which could not be loaded ({reason}). Install neon-branch-mcp again."
     async for line in received:
         message = json.loads(line)
         if is_id(message.get("id")):

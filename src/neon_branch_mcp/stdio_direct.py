@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from .app import App, Caller
 from .envelope import is_id, other_spelling
-from .front import Handover, Snapshot
+from .front import Handover, Snapshot, Variant
 from .stdio_beside import INITIALIZED, Greeting, SdkServers
 from .stdio_lanes import Lane
 from .stdio_pipe import Output, Unreadable, lines_of, read_message
@@ -36,7 +36,8 @@ MOST_AT_ONCE = 64
 MOST_WAITING = 16 << 20
 """Bytes of requests that wait until no more is read: ten thousand calls of usual size."""
 GRACE = 10.0
-"""Seconds that calls get to end once the client has closed its end and still reads: a script may pipe in all it asks at once."""
+"""Seconds that calls get to end once the client has closed its end and still reads: a script may pipe in all it asks at once. They are
+counted from when the last call that waited for its turn has begun."""
 LOOK = 0.2
 LAST = 5.0
 """Seconds until what is left then is let go: the client may hold its end open and read nothing."""
@@ -47,10 +48,15 @@ BuildServer = Callable[[App, Caller], "MCPServer"]
 """Imports the SDK and builds its server; called in a thread, when it is needed."""
 
 
-async def serve_direct(app: App, handover: Handover, snapshot: Snapshot, build: BuildServer) -> None:
-    """Serve until the client closes its end, and the calls that run then have ended or had their time."""
+NOTHING = Snapshot({"initialize": {}, "discover": {}, "lists": {}, "tools": []}, Variant())
+
+
+async def serve_direct(app: App, handover: Handover, snapshot: Snapshot | None, build: BuildServer) -> None:
+    """Serve until the client closes its end, and the calls that run then have ended or had their time. Without a snapshot, as where the
+    SDK is another than that of which one was made, its server answers all but stateless calls.
+    """
     try:
-        await _Conversation(app, handover, snapshot, build).serve()
+        await _Conversation(app, handover, snapshot or NOTHING, build).serve()
     except* BrokenPipeError:
         log.info("The client is gone.")
 
@@ -84,6 +90,7 @@ class _Conversation:
         self._sdk = SdkServers(
             self._output, lambda: build(app, self._caller), MOST_AT_ONCE, self._greeting, lambda: self._ended.set()
         )
+        self._lanes = (self._calls, self._sdk.lane)
 
     async def serve(self) -> None:
         async with anyio.create_task_group() as tasks:
@@ -95,8 +102,7 @@ class _Conversation:
                     await self._output.write(message.text())
                 else:
                     await self._take(message, line, tasks)
-            with anyio.move_on_after(GRACE):
-                await self._while(lambda: bool(self._calls or self._sdk.lane))
+            await self._drain()
             tasks.cancel_scope.deadline = anyio.current_time() + LAST
             await self._let_go()
 
@@ -117,7 +123,7 @@ class _Conversation:
             await self._output.write_bytes(answer)
         else:
             self._sdk.ask(message, line, tasks)
-        await self._while(lambda: self._calls.size + self._sdk.lane.size > MOST_WAITING)
+        await self._while(lambda: sum(lane.size for lane in self._lanes) > MOST_WAITING)
 
     def _known(self, message: dict[str, Any]) -> bytes | None:
         """The answer in the snapshot. Once the SDK's server is there it has the handshake; a ping waits for nothing."""
@@ -190,9 +196,21 @@ class _Conversation:
                 await self._ended.wait()
             self._ended = anyio.Event()
 
+    async def _drain(self) -> None:
+        """Waits for what was asked and is not answered. Each time that something begins which waited, all of it has its time anew."""
+        waiting = -1
+        while waiting != (waits := sum(lane.waiting for lane in self._lanes)):
+            waiting = waits
+            with anyio.move_on_after(GRACE):
+                await self._while(partial(self._is_busy, waiting))
+
+    def _is_busy(self, waiting: int) -> bool:
+        """Whether something runs, and nothing has begun of so many that waited."""
+        return any(self._lanes) and waiting == sum(lane.waiting for lane in self._lanes)
+
     async def _let_go(self) -> None:
         """Cancels what still runs, and answers what never ran."""
-        waited = self._calls.clear() + self._sdk.lane.clear()
+        waited = [number for lane in self._lanes for number in lane.clear()]
         self._sdk.close()
         for running in self._running:
             running.scope.cancel()

@@ -65,6 +65,11 @@ class Lane:
         self.size = 0
         return waited
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def __len__(self) -> int:
         """How many run or wait."""
         return self._running + len(self._waiting)

@@ -1,5 +1,6 @@
 """`neon-branch-mcp serve`: the MCP server."""
 
+import sys
 from typing import Annotated
 
 import anyio
@@ -9,11 +10,11 @@ from rich.text import Text
 from ..app import NO_KEY, Caller, open_app
 from ..config import Config
 from ..errors import ConfigError
-from ..front import Handover
-from ..server import build_server, session_caller
-from ..stdio import serve_stdio
+from ..front import Handover, take_standard_streams
+from ..stdio_direct import serve_direct
 from .options import ApiKeyFile, ConfigFile, DataDir, Local, Project, ReadOnly, ToolGroups, stderr
 from .process import event_loop, settle, until_told_to_end
+from .serve_direct import build_sdk_server
 from .settings import settings
 
 Http = Annotated[
@@ -54,7 +55,11 @@ def serve(
 async def _serve_stdio(config: Config, handover: Handover | None) -> None:
     async with until_told_to_end(), open_app(config) as app, anyio.create_task_group() as beside:
         beside.start_soon(app.warm_up)
-        await serve_stdio(build_server(app, session_caller(Caller())), handover)
+        if sys.platform == "win32":  # there no pipe can be waited for
+            await build_sdk_server(app, Caller()).run_stdio_async()
+        else:
+            pipe = handover or Handover(*take_standard_streams(), (), b"", frozenset(), closed=False)
+            await serve_direct(app, pipe, None, build_sdk_server)
         beside.cancel_scope.cancel()
 
 

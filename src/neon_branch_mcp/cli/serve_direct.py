@@ -59,12 +59,12 @@ def _run(config: Config, spawned: Spawned | None, handover: Handover) -> None:
 
 
 async def _serve(config: Config, spawned: Spawned | None, handover: Handover) -> None:
-    assert handover.snapshot is not None
     async with until_told_to_end(), open_app(config, spawned) as app:
-        await serve_direct(app, handover, handover.snapshot, _build_sdk_server)
+        await serve_direct(app, handover, handover.snapshot, build_sdk_server)
 
 
-def _build_sdk_server(app: App, caller: Caller) -> "MCPServer":
+def build_sdk_server(app: App, caller: Caller) -> "MCPServer":
+    """The SDK's server for one caller; the first call imports the SDK."""
     from ..server import build_server, session_caller  # the SDK: half of the memory, and seldom needed
 
     return build_server(app, session_caller(caller))
