@@ -12,8 +12,9 @@ from neon_branch_mcp.config import SqlConfig
 from neon_branch_mcp.errors import LimitExceeded, Refused, SqlError, TimedOut
 from neon_branch_mcp.guard.guard import Guard
 from neon_branch_mcp.guard.policy import Layers, access_of, two_statements
+from neon_branch_mcp.postgres import sessions
 from neon_branch_mcp.postgres.catalogue import Opening, openings
-from neon_branch_mcp.postgres.wire import Moment
+from neon_branch_mcp.postgres.wire import Moment, Statement
 
 from .conftest import DEV, MAIN, Client, MakeClient
 from .world import Probe
@@ -289,6 +290,17 @@ def test_the_catalogue_is_taken_for_unchanged_only_where_nothing_was_committed_f
     assert next(openings("s", ("1", "1", "1"), second)).moment(None) == second
     assert not is_quick(last(second).moment("7:8:"))
     assert last(second).moment(None) is None  # a standby does not tell which transactions still run
+
+
+async def test_what_postgres_says_while_it_cleans_a_session_is_no_warning_to_the_next_caller(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CLEAN", Statement("DO $$ BEGIN RAISE NOTICE 'of the one before'; END $$"))
+    for read in ("SELECT 1", "SELECT 2", "SHOW lock_timeout", "SELECT 3"):
+        for pause in (0, 10 * sessions.LINGER):
+            assert (await client(read)).warnings == ()
+            await asyncio.sleep(pause)
+    assert client.executor.sessions.opened == 1
 
 
 async def test_the_self_test_passes_here_and_fails_where_two_statements_pass(client: Client) -> None:
