@@ -2,7 +2,9 @@
 
 import json
 
-from neon_branch_mcp.postgres.rows import BUILTIN, RowSink, parse_array, reader, value_of
+from pydantic_core import to_json
+
+from neon_branch_mcp.postgres.rows import BUILTIN, DEEP, RowSink, parse_array, reader, value_of
 
 
 def test_numbers_keep_their_digits() -> None:
@@ -65,3 +67,9 @@ def test_json_that_cannot_be_said_again_stays_text() -> None:
     assert value_of(114, rb'"\ud83d\ude00 \\u"', 100) == "😀 \\u"
     assert value_of(3802, b"[" * 150 + b"]" * 150, 1_000) == json.loads("[" * 150 + "]" * 150)
     assert value_of(199, rb'{"\"\\ud800\""}', 100) == [r'"\ud800"']
+
+
+def test_json_in_an_array_of_six_dimensions_can_be_said_as_deep_as_it_is_kept() -> None:
+    for deep in range(DEEP, 256):
+        value = value_of(3807, b"{" * 6 + b"[" * deep + b"]" * deep + b"}" * 6, 10_000)
+        assert to_json({"result": {"structuredContent": {"rows": [[value]]}}})

@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from datetime import datetime
 from functools import partial
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -14,8 +12,9 @@ from neon_branch_mcp.config import SqlConfig
 from neon_branch_mcp.errors import LimitExceeded, Refused, SqlError, TimedOut
 from neon_branch_mcp.guard.guard import Guard
 from neon_branch_mcp.guard.policy import Layers, access_of, two_statements
+from neon_branch_mcp.postgres import sessions
 from neon_branch_mcp.postgres.catalogue import Opening, openings
-from neon_branch_mcp.postgres.wire import Moment
+from neon_branch_mcp.postgres.wire import Moment, Statement
 
 from .conftest import DEV, MAIN, Client, MakeClient
 from .world import Probe
@@ -276,31 +275,6 @@ async def test_nothing_of_a_statement_runs_where_the_catalogue_is_another_than_t
         await client("SELECT planned()")
 
 
-async def test_a_foreign_partition_that_time_brings_into_a_known_plan_is_refused(
-    client: Client, probe: Probe, superuser_uri: str
-) -> None:
-    """Nothing is committed meanwhile: what EXPLAIN once left out for what the time was is not remembered to have been judged."""
-    with psycopg.connect(superuser_uri, autocommit=True) as admin:
-        admin.execute("CREATE EXTENSION postgres_fdw")
-        admin.execute("CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '9')")
-        admin.execute("CREATE TABLE log (at timestamptz) PARTITION BY RANGE (at)")
-        admin.execute("SET TIME ZONE 'UTC'")
-        soon = admin.execute("SELECT date_trunc('milliseconds', now() + interval '3 s')::text").fetchone()
-        assert soon is not None
-        admin.execute(f"CREATE TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO ('{soon[0]}')".encode())
-        admin.execute(
-            f"CREATE FOREIGN TABLE log_far PARTITION OF log FOR VALUES FROM ('{soon[0]}') TO (MAXVALUE) SERVER far".encode()
-        )
-        admin.execute("GRANT SELECT ON log, log_old, log_far TO PUBLIC")
-    read = "SELECT count(*) FROM log WHERE at BETWEEN '-infinity' AND now()"
-    for _ in range(4):
-        assert (await client(read)).rows == [[0]]
-    assert one(probe, "SELECT now()") < datetime.fromisoformat(soon[0]), "the machine was too slow for this test"
-    await asyncio.sleep(3)
-    with pytest.raises(Refused, match="foreign table"):
-        await client(read)
-
-
 def test_the_catalogue_is_taken_for_unchanged_only_where_nothing_was_committed_from_read_to_read() -> None:
     def last(before: Moment | None, *, stamp: str = "s") -> Opening:
         return list(openings(stamp, ("1", "1", "1"), before))[-1]
@@ -316,6 +290,17 @@ def test_the_catalogue_is_taken_for_unchanged_only_where_nothing_was_committed_f
     assert next(openings("s", ("1", "1", "1"), second)).moment(None) == second
     assert not is_quick(last(second).moment("7:8:"))
     assert last(second).moment(None) is None  # a standby does not tell which transactions still run
+
+
+async def test_what_postgres_says_while_it_cleans_a_session_is_no_warning_to_the_next_caller(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CLEAN", Statement("DO $$ BEGIN RAISE NOTICE 'of the one before'; END $$"))
+    for read in ("SELECT 1", "SELECT 2", "SHOW lock_timeout", "SELECT 3"):
+        for pause in (0, 10 * sessions.LINGER):
+            assert (await client(read)).warnings == ()
+            await asyncio.sleep(pause)
+    assert client.executor.sessions.opened == 1
 
 
 async def test_the_self_test_passes_here_and_fails_where_two_statements_pass(client: Client) -> None:

@@ -115,7 +115,8 @@ class FunctionCatalogue:
     own function (which wins where a name has several); `mislabelled` maps the name of a function that claims to be harmless to what
     its body calls; `fields` are those of these that `row.name` calls too. Behind `operators` (symbols) and `types` (also tables with
     such columns) stands a volatile function; behind `checked` types one that runs when something is cast to them. `foreign` names the
-    relations whose rows live on another server, `views` those that call a function with effects, and which.
+    relations whose rows live on another server, `views` those that call a function with effects, and which. `shown_late`: there is more
+    that must not be used, which only the plan of a statement shows.
     """
 
     stamp: str = ""
@@ -127,6 +128,7 @@ class FunctionCatalogue:
     fields: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
     views: Mapping[str, str] = field(default_factory=dict)
+    shown_late: bool = True
     judged: "dict[str, Harm | None]" = field(default_factory=dict, init=False, compare=False, repr=False)
     """Plans that were judged by this catalogue, and the verdict."""
 

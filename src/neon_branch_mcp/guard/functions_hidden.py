@@ -51,6 +51,8 @@ class Hidden:
     checked: frozenset[str]
     fields: frozenset[str]
     views: Mapping[str, str]
+    guarded: frozenset[str]
+    """Relations that are no such view, and call a function with effects when they are read: by a policy."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def find_hidden(bodies: Sequence[Body], behind: Sequence[Behind], volatile: Mapp
         frozenset(bad["checked"]),
         fields & functions.keys(),
         views,
+        frozenset(bad["relation"]) - views.keys(),
     )
 
 

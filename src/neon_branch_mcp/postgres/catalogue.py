@@ -89,6 +89,8 @@ async def read_catalogue(wire: Wire, stamp: str) -> FunctionCatalogue:
         fields=hidden.fields,
         views=hidden.views,
         foreign=foreign,
+        # A partition, what a policy calls, a cast in a view: none of them need be named by the text that meets them.
+        shown_late=bool(foreign or hidden.checked or hidden.guarded),
     )
 
 

@@ -240,11 +240,16 @@ class Executor:
 
     async def _heard(self, wire: Wire, target: Target, call: Call) -> RowSet:
         call.connected = True
-        wire.conn.add_notice_handler(call.hear)
+
+        def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
+            if not wire.owes:  # else it is of the cleaning after whoever was here before
+                call.hear(diagnostic)
+
+        wire.conn.add_notice_handler(hear)
         try:
             return await self._converse(wire, target, call)
         finally:
-            wire.conn.remove_notice_handler(call.hear)
+            wire.conn.remove_notice_handler(hear)
 
     def _fresh(self, target: Target, purpose: str, *, read_only: bool) -> AbstractAsyncContextManager[Connection]:
         return self.sessions.fresh(target.branch_id, self._login(target, purpose=purpose, read_only=read_only))

@@ -47,8 +47,9 @@ async def open_known(wire: Wire, call: Call, known: FunctionCatalogue, limits: t
         else:
             wire.moment = opening.moment(said)
             await judge(call, plan, known)
-            if plan is not None and call.is_remembered and '"Subplans Removed"' not in plan:
-                # Where a partition was left out for what the time is, it may come in later.
+            if plan is not None and call.is_remembered and not known.shown_late:
+                # Nothing is committed, but time goes by: what planning leaves out for what the time is ('now' in the text, a function that
+                # is IMMUTABLE by label) may come in later. So only where no plan can show what must not be used.
                 _remember(wire.moment, call.vetted.text)
             return True
     return False

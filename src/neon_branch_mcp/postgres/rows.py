@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 from pydantic_core import to_json
@@ -22,6 +22,8 @@ SAFE_INTEGER = 2**53 - 1
 HARD_CELL_MINIMUM = 16
 DEEP = 100
 """Lists and objects in a value of json, of which so many may stand in each other; what writes answers takes some 250 levels."""
+AROUND = 12
+"""Levels around such a value in an answer: six of an array of json, and those of the result."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _json(text: str) -> Json:
         return json.loads(text, parse_int=_integer, parse_float=_json_float)
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_json_float)
-        to_json([[[[value]]]])  # as deep as it will stand in an answer
+        to_json(reduce(lambda inner, _: [inner], range(AROUND), value))
     except (ValueError, RecursionError):
         return text
     return value

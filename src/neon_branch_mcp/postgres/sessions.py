@@ -357,13 +357,15 @@ class Sessions:
             while self._idle:
                 await asyncio.sleep(min(5.0, self._config.pool_idle))
                 oldest = asyncio.get_running_loop().time() - self._config.pool_idle
-                for key, group in list(self._idle.items()):
-                    expired = [idle for idle in group if idle.since <= oldest]
+                expired: list[_Idle] = []
+                for key, group in list(self._idle.items()):  # nothing comes or goes meanwhile
+                    expired += [idle for idle in group if idle.since <= oldest]
                     self._idle[key] = [idle for idle in group if idle.since > oldest]
                     if not self._idle[key]:
                         del self._idle[key]
-                    for idle in expired:
-                        await self.close(idle.wire.conn)
+                for idle in expired:
+                    idle.cleaning.cancel()
+                    await self.close(idle.wire.conn)
         finally:
             self._reaper = None
 

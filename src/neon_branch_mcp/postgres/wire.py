@@ -110,6 +110,11 @@ class Wire:
         """The role that is logged in."""
         return self._pgconn.user.decode()
 
+    @property
+    def owes(self) -> bool:
+        """What had to come first is not answered yet: what arrives belongs to that."""
+        return bool(self._owed)
+
     async def extended(
         self, sql: str, params: Sequence[bytes | None] = (), types: Sequence[int] = ()
     ) -> pq.abc.PGresult:
