@@ -4,10 +4,14 @@ The question about a statement is sent right behind it, and its answer usually i
 question that only the state right after the statement can answer: rows of before that are gone must be told from the migration's own.
 So a statement goes ahead only where this cannot come up, or where the later statements do not touch what it would ask about; and where that
 rests on what the text says, the question itself fails when something else has changed, which keeps the later statements from running.
+
+Where text and catalogue prove that a statement reaches one table alone, one question does for several of them: what has changed in a
+table is the doing of the only statement that names it.
 """
 
+import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import psycopg
@@ -30,6 +34,8 @@ def expected(statement: PlannedStatement, measured: Measured) -> Expected | None
     words = words_of(statement.text)
     if measured.watched or measured.compares or not words.isdisjoint(measured.called):
         return None
+    if statement.kind in WRITES and not words.isdisjoint(measured.read):
+        return None
     match statement.kind:
         case "insert" | "create index" | "create table":
             return None if may_lose(statement, measured.functions) else "nothing"
@@ -41,6 +47,25 @@ def expected(statement: PlannedStatement, measured: Measured) -> Expected | None
             return "its table" if sure else None
         case _:
             return None
+
+
+def reaches(statement: PlannedStatement, measured: Measured) -> str | None:
+    """The table of before that a statement, of which `expected` knows what it does, takes hold of alone; None where that is not sure.
+
+    A key of the table may have its other side read: that counts for nobody but a change of the schema.
+    """
+    if not measured.as_said:
+        return None
+    words, table = words_of(statement.text), target_of(statement)
+    if statement.kind in WRITES:
+        sure = table in measured.quiet and not (statement.kind == "insert" and "with" in words)
+    else:
+        sure = statement.kind == "alter table" and table in measured.alone and words.isdisjoint(_REACHING)
+    return table if sure and words_of(table).isdisjoint(measured.made) else None
+
+
+_REACHING = frozenset({"references", "using", "check", "unique", "primary", "exclude", "generated", "constraint"})
+"""With one of these an ALTER TABLE that only adds may do more than hold its table."""
 
 
 def _only_adds(statement: PlannedStatement) -> bool:
@@ -125,10 +150,13 @@ def is_unforeseen(error: psycopg.Error) -> bool:
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement on its way, and the question that is sent right behind it."""
+    """A statement on its way, and the question that is sent right behind it. `later`: what it does to this table, which it reaches
+    alone, is asked behind a later statement.
+    """
 
     statement: PlannedStatement
     question: Question | None
+    later: str | None = None
 
 
 @dataclass
@@ -141,6 +169,8 @@ class Stretch:
     foresees: bool
     """Whether anything may follow a statement that has to be asked about."""
     sent: list[Sent] = field(default_factory=list)
+    reached: list[str | None] = field(default_factory=list)
+    """The table that each of them reaches alone."""
     written: set[str] = field(default_factory=set)
 
     def takes(self, statement: PlannedStatement, *, meets_old: bool) -> bool:
@@ -155,6 +185,7 @@ class Stretch:
         """Take the statement in; whether others may come after it."""
         if not meets_old:
             self.sent.append(Sent(statement, None))
+            self.reached.append(None)
             return True
         will = expected(statement, self.measured) if self.foresees else None
         if will == "its table":
@@ -165,9 +196,25 @@ class Stretch:
         elif will == "nothing":
             question = "inserting" if statement.kind == "insert" else "unless_changed"
         self.sent.append(Sent(statement, question))
+        self.reached.append(None if will is None else reaches(statement, self.measured))
         return will is not None
 
     def closed(self) -> list[Sent]:
         """It is complete: nothing depends on what is asked last."""
-        last = self.sent[-1]
-        return [*self.sent[:-1], Sent(last.statement, last.question and "plain")]
+        found = list(self.sent)
+        waiting: set[str] = set()
+        for i, (table, following) in enumerate(itertools.pairwise(self.reached)):
+            one, after = found[i], found[i + 1]
+            if table is not None and following is not None and _alike(one.statement, after.statement):
+                waiting |= words_of(table)
+                if waiting.isdisjoint(words_of(after.statement.text)):
+                    found[i] = Sent(one.statement, None, table)
+                    # What it changed is foreseen, and so must be what the question that covers it finds.
+                    found[i + 1] = replace(after, question="changing") if one.question == "changing" else after
+                    continue
+            waiting.clear()
+        return [*found[:-1], replace(found[-1], question=found[-1].question and "plain")]
+
+
+def _alike(one: PlannedStatement, other: PlannedStatement) -> bool:
+    return (one.kind in WRITES) == (other.kind in WRITES)

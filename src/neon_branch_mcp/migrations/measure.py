@@ -109,6 +109,7 @@ _DESTROYS = (
 )  # fmt: skip
 _DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
 _OPAQUE = ("do", "call", "execute")
+_BRINGS_CODE = ("create function", "create procedure", "create extension", "alter extension", "import")
 _TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERITS?|ON\s+(DELETE|UPDATE))\b", re.IGNORECASE)
 
 
@@ -227,11 +228,12 @@ def set_columns(s: PlannedStatement) -> frozenset[str]:
 
 
 def target_of(s: PlannedStatement) -> str:
-    """The name of what a plain UPDATE, DELETE or INSERT writes to, without its schema."""
+    """The name of what a plain UPDATE, DELETE or INSERT writes to, or an ALTER TABLE alters, without its schema."""
     name = ""
+    before = ("TABLE", "IF", "EXISTS", "ONLY") if s.kind == "alter table" else ("ONLY", "INTO", "FROM")
     for token in s.tokens()[1:]:
         if token.kind == "quoted" or (token.kind == "word" and (not name or name.endswith("."))):
-            if not name and token.word in ("ONLY", "INTO", "FROM"):
+            if not name and token.word in before:
                 continue
             name = token.name
         elif token.text == "." and name:
@@ -251,13 +253,19 @@ class Measured:
     functions: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
-    """Words of the names of all functions that are not Postgres' own."""
+    """Words of the names of all functions that are not Postgres' own, and of types that may check their values with one."""
+    read: frozenset[str] = frozenset()
+    """Words of the names of what calls such a function when it is read: views, and tables with policies."""
+    alone: Mapping[str, int] = field(default_factory=dict)
+    """OIDs by name of ordinary tables that are the only ones of their name, are no part of another and have no parts."""
     quiet: frozenset[str] = frozenset()
-    """Names of tables that are the only ones of their name, and that can be written to without anything else being written to."""
+    """Those of them that can be written to without anything else being written to."""
     watched: bool = False
-    """There are event triggers: any change of the schema may run more than it says."""
+    """There are event triggers, or operators or casts of somebody's: any statement may run more than it says."""
     as_said: bool = False
     """The script makes nothing that would change that."""
+    made: frozenset[str] = frozenset()
+    """Words in which the script could say the name of a relation that it makes."""
 
     def meets_old(self, statement: PlannedStatement) -> bool:
         """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
@@ -276,20 +284,24 @@ class Measured:
 async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
-    relations: dict[str, list[int | None]] = {}
+    tables: dict[str, list[tuple[int | None, bool]]] = {}
     called: set[str] = set()
+    read: set[str] = set()
     watched = False
     asked = await conn.execute(query("names"))
-    for name, kind, quiet in await asked.fetchall():
+    for name, kind, oid, quiet in await asked.fetchall():
         if kind == "p":
             called |= words_of(name)
+        elif kind == "x":
+            read |= words_of(name)
         elif kind == "e":
             watched = True
         else:
-            relations.setdefault(name, []).append(quiet)
-    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
-    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
-    return Measured({}, functions, names, frozenset(called), alone, watched)
+            tables.setdefault(name, []).append((oid, quiet))
+    names = frozenset(word for name in tables for word in words_of(name)) | called | functions
+    alone = {name: found[0][0] for name, found in tables.items() if len(found) == 1 and found[0][0] is not None}
+    quiet = frozenset(name for name in alone if tables[name][0][1])
+    return Measured({}, functions, names, frozenset(called), frozenset(read), alone, quiet, watched)
 
 
 async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Measured:
@@ -297,8 +309,7 @@ async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Me
     scope = Scope()
     for statement in plan.statements:
         scope.add(statement, known.functions)
-    makes = any(s.kind in ("create function", "create procedure") for s in plan.statements)
-    known = replace(known, as_said=scope.as_said and not makes)
+    known = replace(known, as_said=scope.as_said and not _puts_code(plan, known), made=_made(plan))
     if scope.empty:
         return known
     # What is dropped under a new name is asked for under the old one.
@@ -316,6 +327,23 @@ async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Me
         if (found := await _count(conn, table, scope, size)) is not None:
             counted[table.oid] = found
     return replace(known, tables=counted)
+
+
+def _puts_code(plan: Plan, known: Measured) -> bool:
+    """Whether a statement could run code that an earlier one of the script brought in, or put behind a default, a check or a view."""
+    hidden = known.called | known.read
+    return any(
+        s.kind in _BRINGS_CODE or (s.kind.startswith(("create", "alter")) and not hidden.isdisjoint(words_of(s.text)))
+        for s in plan.statements
+    )
+
+
+def _made(plan: Plan) -> frozenset[str]:
+    made: set[str] = set()
+    for s in plan.statements:
+        if s.kind.startswith("create") or (s.kind in ("select", "with") and "INTO" in s.text.upper()):
+            made |= words_of(s.text) if s.kind != "create index" else set()
+    return frozenset(made)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:
