@@ -304,29 +304,53 @@ async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     return Measured({}, functions, names, frozenset(called), frozenset(read), alone, quiet, watched)
 
 
-async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Measured:
-    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
+@dataclass(frozen=True)
+class ToCount:
+    """What is known, and the tables that a script could destroy something in, with their sizes, the smallest first."""
+
+    known: Measured
+    scope: Scope
+    tables: Sequence[tuple[int, Table]] = ()
+    whole: bool = True
+    """No size was kept back by another session's lock."""
+
+    @property
+    def bytes(self) -> int:
+        """How much has to be read to count them."""
+        return sum(size for size, _ in self.tables)
+
+    async def count(self, conn: AsyncConnection[Any]) -> Measured:
+        """Count them. Only reads; a table that cannot be read at once is left out."""
+        counted: dict[int, Counted] = {}
+        for size, table in self.tables:
+            if (found := await _count(conn, table, self.scope, size)) is not None:
+                counted[table.oid] = found
+        return replace(self.known, tables=counted)
+
+
+async def to_count(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> ToCount:
+    """What `plan` could destroy, to be counted before it runs. Only reads; a table that cannot be read at once is left out."""
     scope = Scope()
     for statement in plan.statements:
         scope.add(statement, known.functions)
     known = replace(known, as_said=scope.as_said and not _puts_code(plan, known), made=_made(plan))
     if scope.empty:
-        return known
+        return ToCount(known, scope)
     # What is dropped under a new name is asked for under the old one.
     scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
         await cur.execute(query("tables"))
         tables = _with_children(await cur.fetchall())
-    counted: dict[int, Counted] = {}
+    could = [t for t in tables if t.holds_rows and (scope.anything or scope.names(t))]
+    sizes = await _sizes(conn, could) if could else []
+    found: list[tuple[int, Table]] = []
     left = OTHER_BYTES
-    for size, table in sorted(await _sizes(conn, [t for t in tables if t.holds_rows]), key=lambda pair: pair[0]):
+    for size, table in sorted(sizes, key=lambda pair: pair[0]):
         named = scope.names(table)
-        if size > (NAMED_BYTES if named else left if scope.anything else -1):
-            continue
-        left -= 0 if named else size
-        if (found := await _count(conn, table, scope, size)) is not None:
-            counted[table.oid] = found
-    return replace(known, tables=counted)
+        if size <= (NAMED_BYTES if named else left):
+            left -= 0 if named else size
+            found.append((size, table))
+    return ToCount(known, scope, found, len(sizes) == len(could))
 
 
 def _puts_code(plan: Plan, known: Measured) -> bool:

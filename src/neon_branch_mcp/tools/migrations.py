@@ -35,14 +35,15 @@ async def apply_migration(
     place = await ctx.place(project_id, branch, database, fresh=True)
     ctx.facts.sql = sql
     _check_writable(place)
-    await _vet(ctx, place, sql)
-    await ctx.about_to_change()
+    planned = await anyio.to_thread.run_sync(plan, sql)
     limits = ctx.app.config.sql
     report = await apply(
         ctx.app.executor,
         place.target,
         name=name,
         sql=sql,
+        planned=planned,
+        permit=functools.partial(_permit, ctx, place, planned),
         version=version,
         dry_run=dry_run,
         lock_timeout=lock_timeout or limits.lock_timeout,
@@ -55,10 +56,9 @@ async def apply_migration(
     return report
 
 
-async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
-    """Refuse what is no script, and what reaches beyond the branch, as run_sql does."""
-    planned = await anyio.to_thread.run_sync(plan, sql)
-    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch, sql)
+async def _permit(ctx: ToolContext, place: Place, planned: Plan) -> None:
+    """Refuse what reaches beyond the branch, as run_sql does; then put the call on record."""
+    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch, planned.sql)
     for part in _parts(planned):
         await ctx.app.guard.vet(
             part,
@@ -68,6 +68,7 @@ async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
             catalogue=functools.partial(ctx.app.executor.catalogue, place.target),
             elsewhere=elsewhere,
         )
+    await ctx.about_to_change()
 
 
 def _parts(planned: Plan) -> Iterator[str]:

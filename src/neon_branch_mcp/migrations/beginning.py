@@ -1,0 +1,196 @@
+"""What a migration needs before its first statement: two connections, and what is there. Both are got while the guard still thinks.
+
+Only questions of our own are asked meanwhile, on the connection that only reads. Their answers count if no transaction has ended in the
+server between the first of them and the moment the migration alone may run; else they are asked again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import anyio
+import psycopg
+from psycopg import AsyncConnection
+
+from ..errors import TimedOut
+from ..postgres.errors import translating
+from ..postgres.target import Target
+from .ledger import LedgerEntry, find
+from .measure import Measured, ToCount, look_up, to_count
+from .run import Request
+from .schema_change import SchemaChange, read_before
+from .watch import watching
+
+ADVISORY_KEY = 0x6E626D  # "nbm": one migration at a time in a database
+EARLY_BYTES = 16_000_000
+"""What has to be read to count a script's possible losses is read early up to here: it may have been for nothing."""
+
+
+class SessionFactory(Protocol):
+    """Where the connections to a branch come from."""
+
+    def session(self, target: Target, *, purpose: str) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """Opens a fresh, direct, autocommit connection and closes it afterwards."""
+
+    def looking(self, target: Target) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """A direct, autocommit connection that only reads."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was there when the server's transactions were as `stamp` says: the migration's own record, and what the script could destroy.
+
+    The schema is being read on the same connection, and is left to whoever takes it: nothing else may use that connection before it is.
+    """
+
+    stamp: str
+    entry: LedgerEntry | None
+    to_count: ToCount
+    counted: Measured | None
+    change: SchemaChange
+
+    async def holds(self, stamp: str) -> bool:
+        """Whether all of it is so still. What another session's lock kept from being read may be free by now."""
+        missed = self.counted is not None and len(self.counted.tables) < len(self.to_count.tables)
+        if stamp != self.stamp or missed or not self.to_count.whole:
+            return False
+        reading = self.change.reading
+        return not reading.done() or (before := await reading) is None or not before.schema.locked
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The migration may run, alone: its connection, the one that watches, what was there."""
+
+    migrating: AsyncConnection[Any]
+    watcher: AsyncConnection[Any]
+    found: Found
+
+    async def measured(self) -> Measured:
+        """What the script could destroy, counted."""
+        if self.found.counted is not None:
+            return self.found.counted
+        await self.found.change.watch_free()
+        return await self.found.to_count.count(self.watcher)
+
+
+class Beginning:
+    """A context. The connections are on their way from the moment it is made, and closed at its end, whatever has become of them."""
+
+    def __init__(self, sessions: SessionFactory, request: Request) -> None:
+        self._request = request
+        self._stack = AsyncExitStack()
+        self._changes: list[SchemaChange] = []
+        self._migrating = asyncio.create_task(
+            self._open(sessions.session(request.target, purpose="migration"), _settings)
+        )
+        self._watching = asyncio.create_task(self._open(sessions.looking(request.target), _watch_settings))
+        self._looking = asyncio.create_task(self._look_early())
+
+    async def _open(
+        self,
+        session: AbstractAsyncContextManager[AsyncConnection[Any]],
+        set_up: Callable[[AsyncConnection[Any], Request], Coroutine[Any, Any, None]],
+    ) -> AsyncConnection[Any]:
+        conn = await self._stack.enter_async_context(session)
+        with translating():
+            await set_up(conn, self._request)
+        return conn
+
+    async def _look_early(self) -> Found:
+        return await self._look(await self._watching, early=True)
+
+    async def _look(self, conn: AsyncConnection[Any], *, early: bool) -> Found:
+        request = self._request
+        with translating():
+            stamp = await _stamp(conn)
+            entry = await find(conn, request.name)
+            what = await to_count(conn, request.plan, await look_up(conn, request.plan))
+            counted = await what.count(conn) if not early or what.bytes <= EARLY_BYTES else None
+        change = SchemaChange(asyncio.create_task(read_before(conn)))
+        self._changes.append(change)
+        return Found(stamp, entry, what, counted, change)
+
+    async def ready(self) -> Begun:
+        """Wait until no other migration of the database runs, and for what is there. Raises errors of our tree; then nothing was done."""
+        migrating, watcher = await self._migrating, await self._watching
+        found = await self._looking
+        with translating():
+            await _alone(migrating, watcher, found.change.watch_free, self._request)
+            stamp = await _stamp(migrating)
+        if not await found.holds(stamp):
+            await found.change.watch_free()
+            found = await self._look(watcher, early=False)
+        return Begun(migrating, watcher, found)
+
+    async def __aenter__(self) -> "Beginning":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            opening: tuple[asyncio.Task[Any], ...] = (self._looking, self._watching, self._migrating)
+            unfinished = [task for task in opening if not task.done()]
+            for task in unfinished:
+                task.cancel()
+            await asyncio.wait(opening)
+            for task in opening:
+                if not task.cancelled():
+                    task.exception()  # seen; whoever waited for it has had it raised
+            for change in self._changes:
+                await change.abandon()
+            if unfinished and kind is not None:
+                # Nobody knows what is still on its way in them: they are not kept.
+                kind, exc, trace = asyncio.CancelledError, asyncio.CancelledError(), None
+            await self._stack.__aexit__(kind, exc, trace)
+
+
+async def _stamp(conn: AsyncConnection[Any]) -> str:
+    """Which of the server's transactions have ended: two equal ones say that nothing was committed in between."""
+    row = await (await conn.execute("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def _settings(conn: AsyncConnection[Any], request: Request) -> None:
+    settings = {
+        "lock_timeout": f"{round(request.lock_timeout * 1000)}ms",
+        "statement_timeout": f"{round(request.statement_timeout * 1000)}ms",
+        "standard_conforming_strings": "on",
+        "idle_in_transaction_session_timeout": "0",
+    }
+    pairs = [part for pair in settings.items() for part in pair]
+    calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
+    await conn.execute(f"SELECT {calls}", pairs)
+
+
+async def _watch_settings(conn: AsyncConnection[Any], _: Request) -> None:
+    """The watch never waits long for what the migration holds, and never takes rows that a policy hides for rows that are not there."""
+    settings = "set_config('lock_timeout', '200ms', false), set_config('row_security', 'off', false)"
+    await conn.execute(f"SELECT {settings}, set_config('statement_timeout', '20s', false)")
+
+
+async def _alone(
+    conn: AsyncConnection[Any],
+    watcher: AsyncConnection[Any],
+    watch_free: Callable[[], Awaitable[object]],
+    request: Request,
+) -> None:
+    """Two migrations of one database never run at once. The lock ends with the connection."""
+    tried = await conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", [ADVISORY_KEY])
+    if (await tried.fetchone()) == (True,):
+        return
+    await watch_free()
+    async with watching(watcher, conn.info.backend_pid, label="waiting", progress=request.progress) as watch:
+        try:
+            await conn.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [ADVISORY_KEY])
+        except psycopg.errors.LockNotAvailable as exc:
+            holder = watch.blockers[0] if watch.blockers else "another connection"
+            raise TimedOut(
+                f"Another migration of this database is running ({holder}); it did not end within {request.lock_timeout:g} s. "
+                "Nothing was applied."
+            ) from exc
