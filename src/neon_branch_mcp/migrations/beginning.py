@@ -1,11 +1,12 @@
 """What a migration needs before its first statement: two connections, and what is there. Both are got while the guard still thinks.
 
-Only questions of our own are asked meanwhile, on the connection that only reads. Their answers count if no transaction has ended in the
-server between the first of them and the moment the migration alone may run; else they are asked again.
+Only questions of our own are asked meanwhile, and they only read. Their answers count if no transaction has ended in the server between
+the first of them and the moment the migration alone may run; else they are asked again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import math
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +19,7 @@ from psycopg import AsyncConnection
 from ..errors import TimedOut
 from ..postgres.errors import translating
 from ..postgres.target import Target
+from ..postgres.wire import Wire
 from .ledger import LedgerEntry, find
 from .measure import Measured, ToCount, look_up, to_count
 from .run import Request
@@ -25,6 +27,9 @@ from .schema_change import SchemaChange, read_before
 from .watch import watching
 
 ADVISORY_KEY = 0x6E626D  # "nbm": one migration at a time in a database
+# Who looks never waits long for what another session holds, and never takes rows that a policy hides for rows that are not there.
+LOOKING = """SELECT pg_catalog.set_config('lock_timeout', '200ms', false), pg_catalog.set_config('row_security', 'off', false),
+pg_catalog.set_config('statement_timeout', '20s', false)"""
 EARLY_BYTES = 16_000_000
 """What has to be read to count a script's possible losses is read early up to here: it may have been for nothing."""
 
@@ -41,21 +46,20 @@ class SessionFactory(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """What was there when the server's transactions were as `stamp` says: the migration's own record, and what the script could destroy.
-
-    The schema is being read on the same connection, and is left to whoever takes it: nothing else may use that connection before it is.
+    """What was there when the server's transactions were as the stamp of `change` says: the migration's own record, and what the script
+    could destroy.
     """
 
-    stamp: str
     entry: LedgerEntry | None
     to_count: ToCount
     counted: Measured | None
     change: SchemaChange
+    """The schema is being read on the watching connection: nothing else may use that before it is."""
 
     async def holds(self, stamp: str) -> bool:
         """Whether all of it is so still. What another session's lock kept from being read may be free by now."""
         missed = self.counted is not None and len(self.counted.tables) < len(self.to_count.tables)
-        if stamp != self.stamp or missed or not self.to_count.whole:
+        if stamp != self.change.stamp or missed or not self.to_count.whole:
             return False
         reading = self.change.reading
         return not reading.done() or (before := await reading) is None or not before.schema.locked
@@ -84,35 +88,38 @@ class Beginning:
         self._request = request
         self._stack = AsyncExitStack()
         self._changes: list[SchemaChange] = []
-        self._migrating = asyncio.create_task(
-            self._open(sessions.session(request.target, purpose="migration"), _settings)
-        )
-        self._watching = asyncio.create_task(self._open(sessions.looking(request.target), _watch_settings))
+        self._migrating = asyncio.create_task(self._open(sessions.session(request.target, purpose="migration")))
+        self._watching = asyncio.create_task(self._open(sessions.looking(request.target)))
+        self._reading = asyncio.create_task(self._read())
         self._looking = asyncio.create_task(self._look_early())
 
-    async def _open(
-        self,
-        session: AbstractAsyncContextManager[AsyncConnection[Any]],
-        set_up: Callable[[AsyncConnection[Any], Request], Coroutine[Any, Any, None]],
-    ) -> AsyncConnection[Any]:
+    async def _open(self, session: AbstractAsyncContextManager[AsyncConnection[Any]]) -> AsyncConnection[Any]:
         conn = await self._stack.enter_async_context(session)
         with translating():
-            await set_up(conn, self._request)
+            await conn.execute(LOOKING)
         return conn
 
-    async def _look_early(self) -> Found:
-        return await self._look(await self._watching, early=True)
-
-    async def _look(self, conn: AsyncConnection[Any], *, early: bool) -> Found:
-        request = self._request
+    async def _read(self) -> SchemaChange:
+        """Have the schema read."""
+        conn = await self._watching
         with translating():
             stamp = await _stamp(conn)
+        change = SchemaChange(asyncio.create_task(read_before(conn)), conn, stamp)
+        self._changes.append(change)
+        return change
+
+    async def _look_early(self) -> Found:
+        # Looked at by another connection than the one that reads the schema: both take their time, and the guard takes its own.
+        conn, change = await self._migrating, await self._reading
+        return await self._look(conn, change, most=EARLY_BYTES)
+
+    async def _look(self, conn: AsyncConnection[Any], change: SchemaChange, *, most: float) -> Found:
+        request = self._request
+        with translating():
             entry = await find(conn, request.name)
             what = await to_count(conn, request.plan, await look_up(conn, request.plan))
-            counted = await what.count(conn) if not early or what.bytes <= EARLY_BYTES else None
-        change = SchemaChange(asyncio.create_task(read_before(conn)))
-        self._changes.append(change)
-        return Found(stamp, entry, what, counted, change)
+            counted = await what.count(conn) if what.bytes <= most else None
+        return Found(entry, what, counted, change)
 
     async def ready(self) -> Begun:
         """Wait until no other migration of the database runs, and for what is there. Raises errors of our tree; then nothing was done."""
@@ -123,7 +130,9 @@ class Beginning:
             stamp = await _stamp(migrating)
         if not await found.holds(stamp):
             await found.change.watch_free()
-            found = await self._look(watcher, early=False)
+            change = await self._read()
+            await change.watch_free()
+            found = await self._look(watcher, change, most=math.inf)
         return Begun(migrating, watcher, found)
 
     async def __aenter__(self) -> "Beginning":
@@ -133,7 +142,7 @@ class Beginning:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         with anyio.CancelScope(shield=True):
-            opening: tuple[asyncio.Task[Any], ...] = (self._looking, self._watching, self._migrating)
+            opening: tuple[asyncio.Task[Any], ...] = (self._looking, self._reading, self._watching, self._migrating)
             unfinished = [task for task in opening if not task.done()]
             for task in unfinished:
                 task.cancel()
@@ -156,33 +165,22 @@ async def _stamp(conn: AsyncConnection[Any]) -> str:
     return str(row[0])
 
 
-async def _settings(conn: AsyncConnection[Any], request: Request) -> None:
-    settings = {
-        "lock_timeout": f"{round(request.lock_timeout * 1000)}ms",
-        "statement_timeout": f"{round(request.statement_timeout * 1000)}ms",
-        "standard_conforming_strings": "on",
-        "idle_in_transaction_session_timeout": "0",
-    }
-    pairs = [part for pair in settings.items() for part in pair]
-    calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
-    await conn.execute(f"SELECT {calls}", pairs)
-
-
-async def _watch_settings(conn: AsyncConnection[Any], _: Request) -> None:
-    """The watch never waits long for what the migration holds, and never takes rows that a policy hides for rows that are not there."""
-    settings = "set_config('lock_timeout', '200ms', false), set_config('row_security', 'off', false)"
-    await conn.execute(f"SELECT {settings}, set_config('statement_timeout', '20s', false)")
-
-
 async def _alone(
     conn: AsyncConnection[Any],
     watcher: AsyncConnection[Any],
     watch_free: Callable[[], Awaitable[object]],
     request: Request,
 ) -> None:
-    """Two migrations of one database never run at once. The lock ends with the connection."""
-    tried = await conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", [ADVISORY_KEY])
-    if (await tried.fetchone()) == (True,):
+    """Two migrations of one database never run at once. The lock ends with the connection, which has the script's settings from here on."""
+    settings = {
+        "lock_timeout": f"{round(request.lock_timeout * 1000)}ms",
+        "statement_timeout": f"{round(request.statement_timeout * 1000)}ms",
+        "standard_conforming_strings": "on",
+        "idle_in_transaction_session_timeout": "0",
+    }
+    calls = [f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in settings.items()]
+    tried = f"RESET row_security; SELECT pg_catalog.pg_try_advisory_lock({ADVISORY_KEY}), {', '.join(calls)}"
+    if (await Wire(conn).ours(tried)).get_value(0, 0) == b"t":
         return
     await watch_free()
     async with watching(watcher, conn.info.backend_pid, label="waiting", progress=request.progress) as watch:

@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -182,7 +183,14 @@ class Scope:
 
 def words_of(text: str) -> frozenset[str]:
     """Everything in a statement that could be a name, in lower case; strings and comments too, for names stand in dynamic SQL."""
+    return _kept_words(text) if len(text) < 1_000 else _words(text)
+
+
+def _words(text: str) -> frozenset[str]:
     return frozenset(w.lower() for w in _WORD.findall(text))
+
+
+_kept_words = lru_cache(maxsize=1_024)(_words)
 
 
 def is_opaque(s: PlannedStatement, words: frozenset[str], functions: frozenset[str]) -> bool:
