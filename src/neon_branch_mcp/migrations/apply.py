@@ -24,8 +24,7 @@ async def apply(
     *,
     name: str,
     sql: str,
-    planned: Plan | None = None,
-    permit: Callable[[], Awaitable[None]] | None = None,
+    permit: Callable[[Plan], Awaitable[None]] | None = None,
     version: str | None = None,
     dry_run: bool = False,
     lock_timeout: float = 5,
@@ -34,7 +33,7 @@ async def apply(
     progress: Progress | None = None,
     stay: bool = True,
 ) -> MigrationReport:
-    """Apply the script `sql` under `name` and measure what it does. `planned` is its plan, where the caller has it.
+    """Apply the script `sql` under `name` and measure what it does.
 
     Nothing of the script is sent before `permit` has returned; what that raises is raised. Beside it the connections are opened and what is
     there is read.
@@ -44,16 +43,17 @@ async def apply(
     rolled back and Refused. Raises MigrationFailed (code `sql`) with the failed report,
     TimedOut with the holder when a lock or the time ran out, Cancelled, Unreachable; each says what is left.
     """
-    understood = planned if planned is not None else await asyncio.to_thread(plan, sql)
-    request = Request(target, understood, name, version, dry_run, lock_timeout, statement_timeout, who, progress, stay)
-    async with Beginning(sessions, request) as beginning:
+    async with Beginning(sessions, target) as beginning:
+        planned = await asyncio.to_thread(plan, sql)
+        request = Request(target, planned, name, version, dry_run, lock_timeout, statement_timeout, who, progress, stay)
+        beginning.look(request)
         if permit is not None:
-            await permit()
+            await permit(planned)
         return await uninterrupted(_apply(request, beginning))
 
 
 async def _apply(request: Request, beginning: Beginning) -> MigrationReport:
-    begun = await beginning.ready()
+    begun = await beginning.ready(request)
     if (entry := begun.found.entry) is not None and entry.state == "applied":
         return _already(request, entry)
     return await _traced(request, begun)

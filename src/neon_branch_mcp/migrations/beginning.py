@@ -62,7 +62,7 @@ class Found:
         if stamp != self.change.stamp or missed or not self.to_count.whole:
             return False
         reading = self.change.reading
-        return not reading.done() or (before := await reading) is None or not before.schema.locked
+        return not reading.done() or ((before := await reading) is not None and not before.schema.locked)
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,13 @@ class Begun:
 class Beginning:
     """A context. The connections are on their way from the moment it is made, and closed at its end, whatever has become of them."""
 
-    def __init__(self, sessions: SessionFactory, request: Request) -> None:
-        self._request = request
+    def __init__(self, sessions: SessionFactory, target: Target) -> None:
         self._stack = AsyncExitStack()
         self._changes: list[SchemaChange] = []
-        self._migrating = asyncio.create_task(self._open(sessions.session(request.target, purpose="migration")))
-        self._watching = asyncio.create_task(self._open(sessions.looking(request.target)))
+        self._migrating = asyncio.create_task(self._open(sessions.session(target, purpose="migration")))
+        self._watching = asyncio.create_task(self._open(sessions.looking(target)))
         self._reading = asyncio.create_task(self._read())
-        self._looking = asyncio.create_task(self._look_early())
+        self._looking: asyncio.Task[Found] | None = None
 
     async def _open(self, session: AbstractAsyncContextManager[AsyncConnection[Any]]) -> AsyncConnection[Any]:
         conn = await self._stack.enter_async_context(session)
@@ -108,31 +107,35 @@ class Beginning:
         self._changes.append(change)
         return change
 
-    async def _look_early(self) -> Found:
+    def look(self, request: Request) -> None:
+        """Begin to look at what the script could meet. To be called once, before `ready`."""
+        self._looking = asyncio.create_task(self._look_early(request))
+
+    async def _look_early(self, request: Request) -> Found:
         # Looked at by another connection than the one that reads the schema: both take their time, and the guard takes its own.
         conn, change = await self._migrating, await self._reading
-        return await self._look(conn, change, most=EARLY_BYTES)
+        return await self._look(request, conn, change, most=EARLY_BYTES)
 
-    async def _look(self, conn: AsyncConnection[Any], change: SchemaChange, *, most: float) -> Found:
-        request = self._request
+    async def _look(self, request: Request, conn: AsyncConnection[Any], change: SchemaChange, *, most: float) -> Found:
         with translating():
             entry = await find(conn, request.name)
             what = await to_count(conn, request.plan, await look_up(conn, request.plan))
             counted = await what.count(conn) if what.bytes <= most else None
         return Found(entry, what, counted, change)
 
-    async def ready(self) -> Begun:
+    async def ready(self, request: Request) -> Begun:
         """Wait until no other migration of the database runs, and for what is there. Raises errors of our tree; then nothing was done."""
+        assert self._looking is not None  # look was called
         migrating, watcher = await self._migrating, await self._watching
         found = await self._looking
         with translating():
-            await _alone(migrating, watcher, found.change.watch_free, self._request)
+            await _alone(migrating, watcher, found.change.watch_free, request)
             stamp = await _stamp(migrating)
         if not await found.holds(stamp):
             await found.change.watch_free()
             change = await self._read()
             await change.watch_free()
-            found = await self._look(watcher, change, most=math.inf)
+            found = await self._look(request, watcher, change, most=math.inf)
         return Begun(migrating, watcher, found)
 
     async def __aenter__(self) -> "Beginning":
@@ -142,18 +145,18 @@ class Beginning:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         with anyio.CancelScope(shield=True):
-            opening: tuple[asyncio.Task[Any], ...] = (self._looking, self._reading, self._watching, self._migrating)
-            unfinished = [task for task in opening if not task.done()]
+            tasks: list[asyncio.Task[Any]] = [self._reading, self._watching, self._migrating]
+            tasks += [self._looking] if self._looking is not None else []
+            tasks += [change.reading for change in self._changes]
+            unfinished = [task for task in tasks if not task.done()]
             for task in unfinished:
                 task.cancel()
-            await asyncio.wait(opening)
-            for task in opening:
+            await asyncio.wait(tasks)
+            for task in tasks:
                 if not task.cancelled():
                     task.exception()  # seen; whoever waited for it has had it raised
-            for change in self._changes:
-                await change.abandon()
-            if unfinished and kind is not None:
-                # Nobody knows what is still on its way in them: they are not kept.
+            if unfinished:
+                # Nobody knows what is still on its way in the connections: they are not kept.
                 kind, exc, trace = asyncio.CancelledError, asyncio.CancelledError(), None
             await self._stack.__aexit__(kind, exc, trace)
 

@@ -42,12 +42,6 @@ class SchemaChange:
         """Wait until the watching connection has read the schema: it does so while statements run that meet nothing of before."""
         await asyncio.wait([self.reading])
 
-    async def abandon(self) -> None:
-        """Wait for a reading that nobody asked for any more."""
-        await asyncio.wait([self.reading])
-        if not self.reading.cancelled():
-            self.reading.exception()
-
     async def complete(self, conn: AsyncConnection[Any]) -> None:
         """Compare with what `conn` sees now."""
         before = await self.reading

@@ -4,11 +4,10 @@ import functools
 from collections.abc import Iterator
 from typing import Annotated
 
-import anyio.to_thread
 from pydantic import Field
 
 from ..errors import Refused
-from ..migrations.plan import Plan, plan
+from ..migrations.plan import Plan
 from ..migrations.report import MigrationReport
 from .context import Place, ToolContext
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
@@ -35,15 +34,13 @@ async def apply_migration(
     place = await ctx.place(project_id, branch, database, fresh=True)
     ctx.facts.sql = sql
     _check_writable(place)
-    planned = await anyio.to_thread.run_sync(plan, sql)
     limits = ctx.app.config.sql
     report = await apply(
         ctx.app.executor,
         place.target,
         name=name,
         sql=sql,
-        planned=planned,
-        permit=functools.partial(_permit, ctx, place, planned),
+        permit=functools.partial(_permit, ctx, place),
         version=version,
         dry_run=dry_run,
         lock_timeout=lock_timeout or limits.lock_timeout,
