@@ -9,7 +9,6 @@ Where text and catalogue prove that a statement reaches one table alone, one que
 table is the doing of the only statement that names it.
 """
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -150,13 +149,20 @@ def is_unforeseen(error: psycopg.Error) -> bool:
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement on its way, and the question that is sent right behind it. `later`: what it does to this table, which it reaches
-    alone, is asked behind a later statement.
+    """A statement on its way, and the question that is sent right behind it. It `reaches` this table alone, where that is known; `later`:
+    what it does there is asked behind a later statement.
     """
 
     statement: PlannedStatement
     question: Question | None
-    later: str | None = None
+    reaches: str | None = None
+    later: bool = False
+
+    def disturbs(self, measured: Measured) -> bool:
+        """Whether its locks could keep the reading of the schema waiting."""
+        if self.question is None and not self.later:
+            return False
+        return self.reaches is None or (self.statement.kind not in WRITES and self.reaches not in measured.still)
 
 
 @dataclass
@@ -169,8 +175,6 @@ class Stretch:
     foresees: bool
     """Whether anything may follow a statement that has to be asked about."""
     sent: list[Sent] = field(default_factory=list)
-    reached: list[str | None] = field(default_factory=list)
-    """The table that each of them reaches alone."""
     written: set[str] = field(default_factory=set)
 
     def takes(self, statement: PlannedStatement, *, meets_old: bool) -> bool:
@@ -185,7 +189,6 @@ class Stretch:
         """Take the statement in; whether others may come after it."""
         if not meets_old:
             self.sent.append(Sent(statement, None))
-            self.reached.append(None)
             return True
         will = expected(statement, self.measured) if self.foresees else None
         if will == "its table":
@@ -195,20 +198,19 @@ class Stretch:
             question = "changing"
         elif will == "nothing":
             question = "inserting" if statement.kind == "insert" else "unless_changed"
-        self.sent.append(Sent(statement, question))
-        self.reached.append(None if will is None else reaches(statement, self.measured))
+        self.sent.append(Sent(statement, question, None if will is None else reaches(statement, self.measured)))
         return will is not None
 
     def closed(self) -> list[Sent]:
         """It is complete: nothing depends on what is asked last."""
         found = list(self.sent)
         waiting: set[str] = set()
-        for i, (table, following) in enumerate(itertools.pairwise(self.reached)):
+        for i in range(len(found) - 1):
             one, after = found[i], found[i + 1]
-            if table is not None and following is not None and _alike(one.statement, after.statement):
-                waiting |= words_of(table)
+            if one.reaches is not None and after.reaches is not None and _alike(one.statement, after.statement):
+                waiting |= words_of(one.reaches)
                 if waiting.isdisjoint(words_of(after.statement.text)):
-                    found[i] = Sent(one.statement, None, table)
+                    found[i] = replace(one, question=None, later=True)
                     # What it changed is foreseen, and so must be what the question that covers it finds.
                     found[i + 1] = replace(after, question="changing") if one.question == "changing" else after
                     continue

@@ -268,6 +268,8 @@ class Measured:
     """OIDs by name of ordinary tables that are the only ones of their name, are no part of another and have no parts."""
     quiet: frozenset[str] = frozenset()
     """Those of them that can be written to without anything else being written to."""
+    still: frozenset[str] = frozenset()
+    """Those that the reading of a schema does not open."""
     watched: bool = False
     """There are event triggers, or operators or casts of somebody's: any statement may run more than it says."""
     as_said: bool = False
@@ -292,12 +294,12 @@ class Measured:
 async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
-    tables: dict[str, list[tuple[int | None, bool]]] = {}
+    tables: dict[str, list[tuple[int | None, bool, bool]]] = {}
     called: set[str] = set()
     read: set[str] = set()
     watched = False
     asked = await conn.execute(query("names"))
-    for name, kind, oid, quiet in await asked.fetchall():
+    for name, kind, oid, quiet, still in await asked.fetchall():
         if kind == "p":
             called |= words_of(name)
         elif kind == "x":
@@ -305,11 +307,19 @@ async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
         elif kind == "e":
             watched = True
         else:
-            tables.setdefault(name, []).append((oid, quiet))
+            tables.setdefault(name, []).append((oid, quiet, still))
     names = frozenset(word for name in tables for word in words_of(name)) | called | functions
     alone = {name: found[0][0] for name, found in tables.items() if len(found) == 1 and found[0][0] is not None}
-    quiet = frozenset(name for name in alone if tables[name][0][1])
-    return Measured({}, functions, names, frozenset(called), frozenset(read), alone, quiet, watched)
+    return Measured(
+        functions=functions,
+        names=names,
+        called=frozenset(called),
+        read=frozenset(read),
+        alone=alone,
+        quiet=frozenset(name for name in alone if tables[name][0][1]),
+        still=frozenset(name for name in alone if tables[name][0][2]),
+        watched=watched,
+    )
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ class Run:
     async def _together(self, stretch: Sequence[Sent]) -> int:
         """Send a stretch, and take in what it did; how many of its statements have run."""
         first, last = stretch[0].statement, stretch[-1].statement
-        await self._ready(first, measured=any(sent.question or sent.later for sent in stretch))
+        await self._ready(first, disturbing=any(sent.disturbs(self.tracer.measured) for sent in stretch))
         arrived = _Arrived()
         try:
             async with InFlight(self.conn) as flight:
@@ -264,8 +264,8 @@ class Run:
                 await flight.next()
             step = self.tracer.step(sent.statement, started)
             arrived.statements += 1
-            if sent.later is not None:
-                arrived.waiting.append((step, sent.later))
+            if sent.later and sent.reaches is not None:
+                arrived.waiting.append((step, sent.reaches))
             if sent.question is not None:
                 try:
                     answer = await self.tracer.answer(flight, sent.question)
@@ -278,15 +278,15 @@ class Run:
                     return
             started = time.perf_counter()
 
-    async def _ready(self, first: PlannedStatement, *, measured: bool) -> None:
-        if measured:
+    async def _ready(self, first: PlannedStatement, *, disturbing: bool) -> None:
+        if disturbing:
             # Its locks could keep the reading of the schema as it was before waiting, and that one would give up.
             await self.change.watch_free()
         with stopping_at(first):
             await self.tracer.before(first)
 
     async def _statement(self, statement: PlannedStatement) -> None:
-        await self._ready(statement, measured=self.tracer.measured.meets_old(statement))
+        await self._ready(statement, disturbing=self.tracer.measured.meets_old(statement))
         started = time.perf_counter()
         await self._send(statement, statement.text)
         with stopping_at(statement):
@@ -320,7 +320,8 @@ class Run:
         """Around the waiting for a statement: who blocks it is seen, and told when it fails."""
         label = f"statement {statement.index}, {statement.summary}"
         pid, progress = self.conn.info.backend_pid, self.request.progress
-        async with watching(self.watcher, pid, label=label, progress=progress, sample=sample) as watch:
+        free = self.change.reading.done
+        async with watching(self.watcher, pid, label=label, progress=progress, sample=sample, free=free) as watch:
             try:
                 yield
             except psycopg.Error as exc:

@@ -1,6 +1,7 @@
 -- Names of all that a statement could meet: relations and functions that are not Postgres' own, and what runs code that a text does not show.
 -- `alone`: the OID of an ordinary table that is no part of another and has no parts. `quiet`: who writes to it changes nothing else, for no
 -- trigger, rule or cascading key acts on it, and no function of somebody's stands behind a default, a check, an index or a type of it.
+-- `still`: what the reading of a schema does not open, so that a lock there keeps it waiting for nothing.
 -- Kind 'p' is a function, or a type that may check its values with one; 'x' a relation that calls one when it is read; 'e' an event trigger,
 -- or an operator, a cast or an order that is a function of somebody's: any text may mean it. One in C that is not volatile changes nothing.
 WITH made AS MATERIALIZED (
@@ -28,6 +29,17 @@ WITH made AS MATERIALIZED (
         ON u.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = u.objid
     UNION SELECT y.polrelid FROM uses u JOIN pg_catalog.pg_policy y
         ON u.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND y.oid = u.objid
+), opened AS MATERIALIZED (
+    SELECT d.refobjid AS relation FROM pg_catalog.pg_depend d
+    WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid >= 16384 AND d.classid IN (
+        'pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass,
+        'pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass,
+        'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, 'pg_catalog.pg_publication_rel'::pg_catalog.regclass
+    )
+    UNION SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.contype NOT IN ('p', 'u', 'f', 'n')
+    UNION SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+    UNION SELECT a.adrelid FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_attribute g
+        ON g.attrelid = a.adrelid AND g.attnum = a.adnum AND g.attgenerated <> ''
 )
 SELECT
     c.relname AS name,
@@ -42,18 +54,19 @@ SELECT
                 SELECT FROM pg_catalog.pg_constraint k
                 WHERE k.contype = 'f' AND k.confrelid = c.oid AND (k.confupdtype NOT IN ('a', 'r') OR k.confdeltype NOT IN ('a', 'r'))
             )
-        )) AS quiet
+        )) AS quiet,
+    c.oid NOT IN (SELECT relation FROM opened WHERE relation IS NOT NULL) AS still
 FROM pg_catalog.pg_class c
 WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I', 'S')
-UNION ALL SELECT proname, 'p', NULL, false FROM pg_catalog.pg_proc WHERE oid >= 16384
-UNION ALL SELECT typname, 'p', NULL, false FROM types
+UNION ALL SELECT proname, 'p', NULL, false, false FROM pg_catalog.pg_proc WHERE oid >= 16384
+UNION ALL SELECT typname, 'p', NULL, false, false FROM types
 UNION ALL
-SELECT c.relname, 'x', NULL, false FROM pg_catalog.pg_class c
+SELECT c.relname, 'x', NULL, false, false FROM pg_catalog.pg_class c
 WHERE c.relkind = 'v' AND c.oid >= 16384 AND EXISTS (SELECT FROM uses u WHERE u.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass)
     OR c.relrowsecurity AND c.oid IN (SELECT relation FROM hiding)
-UNION ALL SELECT evtname, 'e', NULL, false FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'
+UNION ALL SELECT evtname, 'e', NULL, false, false FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'
 UNION ALL
-SELECT '', 'e', NULL, false
+SELECT '', 'e', NULL, false, false
 WHERE EXISTS (SELECT FROM pg_catalog.pg_operator WHERE oprcode::oid IN (SELECT oid FROM made))
     OR EXISTS (SELECT FROM pg_catalog.pg_cast WHERE castfunc IN (SELECT oid FROM made))
     OR EXISTS (SELECT FROM pg_catalog.pg_amproc WHERE amproc::oid IN (SELECT oid FROM made))
