@@ -15,6 +15,7 @@ from neon_branch_mcp.migrations.plan import Plan, plan
 from neon_branch_mcp.postgres.introspect import introspect
 from neon_branch_mcp.postgres.snapshot import Snapshot, snapshot
 
+from . import schema_samples, test_migration_losses, test_migration_losses_hidden, test_migration_losses_hostile
 from .conftest import Scratch
 from .migration_kit import ask, fresh_database, losses, migrate, run
 from .test_migration_schema_after import SETUP
@@ -122,20 +123,39 @@ async def test_the_script_runs_with_the_settings_of_a_migration_and_not_of_who_l
     assert ask(database_uri, "SELECT * FROM seen") == [("7s", "90s", "on", "0")]
 
 
+SCHEMAS = {
+    "shop": test_migration_losses.SHOP,
+    "hidden": test_migration_losses.SHOP + test_migration_losses_hidden.MORE,
+    "hostile": test_migration_losses_hostile.HOSTILE,
+    "sample": SETUP,
+    "kinds": schema_samples.SHOP,
+    "quirks": schema_samples.QUIRKS,
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
 async def test_the_reading_of_a_schema_waits_for_no_lock_on_a_table_that_is_said_not_to_be_opened(
-    database: str,
+    database_uri: str, name: str
 ) -> None:
-    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+    run(database_uri, SCHEMAS[name])
+    async with await AsyncConnection.connect(database_uri, autocommit=True) as conn:
         known = await look_up(conn, plan("SELECT 1"))
-        assert {"loose", "keyed"} <= known.still <= known.alone.keys()
-        assert known.still.isdisjoint({"old", "users", "orders"})
+        assert known.still
         before = await introspect(conn, depends=False)
-        with psycopg.connect(database) as other:
-            other.execute(f"LOCK TABLE {', '.join(known.still)}".encode())
+        with psycopg.connect(database_uri) as other:
+            tables = ", ".join(f'"{t.schema}"."{t.name}"' for t in before.tables if t.name in known.still)
+            other.execute(f"LOCK TABLE {tables}".encode())
             # As when the locks were taken after it had been asked which there are.
             async with snapshot(conn, 0.1) as cursor:
                 whole = Snapshot(cursor, [])
                 assert before == await whole.read(schemas=None, only=None, bodies=True, sizes=False, depends=False)
+
+
+async def test_tables_whose_texts_are_made_of_their_columns_are_opened(database: str) -> None:
+    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+        still = (await look_up(conn, plan("SELECT 1"))).still
+    assert {"loose", "keyed"} <= still
+    assert still.isdisjoint({"old", "indexed", "users", "orders"})
 
 
 KNOWN = Measured(

@@ -24,7 +24,7 @@ SETUP = f"""{shop_sql()};
 CREATE TABLE old (id int PRIMARY KEY, n int CHECK (n > 0), note text DEFAULT 'x'); INSERT INTO old SELECT g, g FROM generate_series(1, 9) g;
 CREATE INDEX old_n ON old (n); CREATE TABLE parent (id int, note text); CREATE TABLE child (more text) INHERITS (parent);
 CREATE TABLE parts (id int, note text) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
-CREATE TABLE loose (id int, note text);
+CREATE TABLE loose (id int, note text); CREATE TABLE indexed (id int, note text); CREATE INDEX ON indexed (id);
 CREATE TABLE keyed (id serial PRIMARY KEY, n int REFERENCES old, at date DEFAULT now(), UNIQUE (n, at));
 CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE pair AS (x int, y int);
 CREATE VIEW seen AS SELECT id, n FROM old; CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';

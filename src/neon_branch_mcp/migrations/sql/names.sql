@@ -37,7 +37,9 @@ WITH made AS MATERIALIZED (
         'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, 'pg_catalog.pg_publication_rel'::pg_catalog.regclass
     )
     UNION SELECT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.contype NOT IN ('p', 'u', 'f', 'n')
-    UNION SELECT i.indrelid FROM pg_catalog.pg_index i WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+    UNION SELECT i.indrelid FROM pg_catalog.pg_index i WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u')
+    )
     UNION SELECT a.adrelid FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_attribute g
         ON g.attrelid = a.adrelid AND g.attnum = a.adnum AND g.attgenerated <> ''
 )
