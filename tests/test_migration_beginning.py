@@ -13,6 +13,7 @@ from neon_branch_mcp.migrations.ahead import Sent, expected, reaches
 from neon_branch_mcp.migrations.measure import Measured, look_up
 from neon_branch_mcp.migrations.plan import Plan, plan
 from neon_branch_mcp.postgres.introspect import introspect
+from neon_branch_mcp.postgres.schema import Schema
 from neon_branch_mcp.postgres.snapshot import Snapshot, snapshot
 
 from . import schema_samples, test_migration_losses, test_migration_losses_hidden, test_migration_losses_hostile
@@ -139,11 +140,11 @@ async def test_the_reading_of_a_schema_waits_for_no_lock_on_a_table_that_is_said
 ) -> None:
     run(database_uri, SCHEMAS[name])
     async with await AsyncConnection.connect(database_uri, autocommit=True) as conn:
-        known = await look_up(conn, plan("SELECT 1"))
-        assert known.still
         before = await introspect(conn, depends=False)
+        still = (await look_up(conn, altering(before))).still
+        assert still
         with psycopg.connect(database_uri) as other:
-            tables = ", ".join(f'"{t.schema}"."{t.name}"' for t in before.tables if t.name in known.still)
+            tables = ", ".join(f'"{t.schema}"."{t.name}"' for t in before.tables if t.name in still)
             other.execute(f"LOCK TABLE {tables}".encode())
             # As when the locks were taken after it had been asked which there are.
             async with snapshot(conn, 0.1) as cursor:
@@ -151,9 +152,14 @@ async def test_the_reading_of_a_schema_waits_for_no_lock_on_a_table_that_is_said
                 assert before == await whole.read(schemas=None, only=None, bodies=True, sizes=False, depends=False)
 
 
+def altering(schema: Schema) -> Plan:
+    """A script that alters every table."""
+    return plan("; ".join(f'ALTER TABLE "{t.schema}"."{t.name}" ADD COLUMN x int' for t in schema.tables))
+
+
 async def test_tables_whose_texts_are_made_of_their_columns_are_opened(database: str) -> None:
     async with await AsyncConnection.connect(database, autocommit=True) as conn:
-        still = (await look_up(conn, plan("SELECT 1"))).still
+        still = (await look_up(conn, altering(await introspect(conn)))).still
     assert {"loose", "keyed"} <= still
     assert still.isdisjoint({"old", "indexed", "users", "orders"})
 

@@ -269,7 +269,7 @@ class Measured:
     quiet: frozenset[str] = frozenset()
     """Those of them that can be written to without anything else being written to."""
     still: frozenset[str] = frozenset()
-    """Those that the reading of a schema does not open."""
+    """Those that the script may alter and that the reading of a schema does not open."""
     watched: bool = False
     """There are event triggers, or operators or casts of somebody's: any statement may run more than it says."""
     as_said: bool = False
@@ -294,32 +294,55 @@ class Measured:
 async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
-    tables: dict[str, list[tuple[int | None, bool, bool]]] = {}
+    tables: dict[str, list[tuple[int | None, bool]]] = {}
     called: set[str] = set()
-    read: set[str] = set()
-    watched = False
+    kinds: set[str] = set()
     asked = await conn.execute(query("names"))
-    for name, kind, oid, quiet, still in await asked.fetchall():
-        if kind == "p":
+    for name, kind, oid, quiet in await asked.fetchall():
+        kinds.add(kind)
+        if kind in ("p", "h"):
             called |= words_of(name)
-        elif kind == "x":
-            read |= words_of(name)
-        elif kind == "e":
-            watched = True
-        else:
-            tables.setdefault(name, []).append((oid, quiet, still))
+        elif kind != "e":
+            tables.setdefault(name, []).append((oid, quiet))
     names = frozenset(word for name in tables for word in words_of(name)) | called | functions
     alone = {name: found[0][0] for name, found in tables.items() if len(found) == 1 and found[0][0] is not None}
-    return Measured(
+    known = Measured(
         functions=functions,
         names=names,
         called=frozenset(called),
-        read=frozenset(read),
         alone=alone,
         quiet=frozenset(name for name in alone if tables[name][0][1]),
-        still=frozenset(name for name in alone if tables[name][0][2]),
-        watched=watched,
+        still=await _still(conn, plan, alone),
+        watched="e" in kinds,
     )
+    return await _with_hidden(conn, known) if "h" in kinds else known
+
+
+async def _with_hidden(conn: AsyncConnection[Any], known: Measured) -> Measured:
+    """Leave out what runs functions that a text does not show."""
+    asked = await conn.execute(query("hidden"))
+    found: dict[str, set[str]] = {"r": set(), "x": set(), "t": set(), "e": set()}
+    for name, kind in await asked.fetchall():
+        found[kind].add(name)
+    types, read = ({word for name in found[kind] for word in words_of(name)} for kind in "tx")
+    return replace(
+        known,
+        names=known.names | types,
+        called=known.called | types,
+        read=frozenset(read),
+        quiet=known.quiet - found["r"],
+        watched=known.watched or bool(found["e"]),
+    )
+
+
+async def _still(conn: AsyncConnection[Any], plan: Plan, alone: Mapping[str, int]) -> frozenset[str]:
+    """Tables that the script may alter and that the reading of a schema does not open."""
+    could = {target_of(s) for s in plan.statements if s.kind == "alter table"} & alone.keys()
+    if not could:
+        return frozenset()
+    asked = await conn.execute(query("opened"), {"oids": [alone[name] for name in could]})
+    opened = {oid for (oid,) in await asked.fetchall()}
+    return frozenset(name for name in could if alone[name] not in opened)
 
 
 @dataclass(frozen=True)
