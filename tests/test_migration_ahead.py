@@ -1,10 +1,14 @@
 """Statements that are sent ahead of what is known of those before them: the report is as if each had been looked at by itself."""
 
+import random
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from neon_branch_mcp.migrations.ahead import Stretch, expected
+from neon_branch_mcp.migrations.ahead import Stretch, expected, reaches
 from neon_branch_mcp.migrations.failing import MigrationFailed
 from neon_branch_mcp.migrations.measure import Counted, Measured
 from neon_branch_mcp.migrations.plan import plan
@@ -15,7 +19,12 @@ from .migration_kit import ask, fresh_database, losses, migrate, run
 pytestmark = pytest.mark.anyio
 
 KNOWN = Measured(
-    names=frozenset({"t", "u", "busy", "f"}), called=frozenset({"f"}), quiet=frozenset({"t", "u"}), as_said=True
+    names=frozenset({"t", "u", "v", "busy", "parts", "f"}),
+    called=frozenset({"f"}),
+    read=frozenset({"v"}),
+    alone={"t": 1, "u": 2, "busy": 3},
+    quiet=frozenset({"t", "u"}),
+    as_said=True,
 )
 
 EXPECTED: dict[str, str | None] = {
@@ -41,6 +50,8 @@ EXPECTED: dict[str, str | None] = {
     "UPDATE busy SET x = 1": None,
     "DELETE FROM t WHERE id = 1": "its table",
     "DELETE FROM busy": None,
+    "DELETE FROM t USING v WHERE v.id = t.id": None,
+    "INSERT INTO t SELECT id FROM v": None,
     "DO $$ BEGIN DELETE FROM t; END $$": None,
     "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE": None,
     "TRUNCATE t": None,
@@ -86,7 +97,7 @@ def stretches(script: str) -> list[list[str | None]]:
 
 
 def test_a_table_that_was_written_to_is_left_alone_to_the_end_of_the_stretch() -> None:
-    assert stretches("UPDATE t SET x = 1; UPDATE u SET x = 1; UPDATE t SET x = 2") == [["changing", "plain"], ["plain"]]
+    assert stretches("UPDATE t SET x = 1; UPDATE u SET x = 1; UPDATE t SET x = 2") == [[None, "plain"], ["plain"]]
     assert stretches("DELETE FROM t; ALTER TABLE u ADD x int; CREATE TABLE n (x int)") == [
         ["plain"],
         ["unless_changed", None],
@@ -108,7 +119,49 @@ def test_many_small_statements_are_not_asked_about_one_by_one() -> None:
         + [f"INSERT INTO {t} (id) VALUES ({100 + i})" for i in range(10) for t in "tu"]
         + ["UPDATE t SET c1 = 1", "DELETE FROM u"]
     )
-    assert stretches(script) == [["unless_changed"] * 20 + ["inserting"] * 20 + ["changing", "plain"]]
+    assert stretches(script) == [[None, "unless_changed"] * 10 + [None, "inserting"] * 10 + [None, "plain"]]
+
+
+REACHED: dict[str, str | None] = {
+    "ALTER TABLE IF EXISTS ONLY s.t ADD x int DEFAULT 1, ALTER COLUMN y SET DEFAULT 2": "t",
+    "ALTER TABLE busy ADD COLUMN x int": "busy",
+    "ALTER TABLE parts ADD COLUMN x int": None,
+    "ALTER TABLE t ADD x int REFERENCES u": None,
+    "ALTER TABLE t ADD CONSTRAINT c CHECK (x > 0)": None,
+    "ALTER TABLE t ADD PRIMARY KEY USING INDEX i": None,
+    "ALTER TABLE newer ADD x int": None,
+    "CREATE INDEX ON t (x)": None,
+    "INSERT INTO t SELECT * FROM u": "t",
+    "INSERT INTO t WITH d AS (DELETE FROM u RETURNING id) SELECT id FROM d": None,
+    "INSERT INTO busy VALUES (1)": None,
+    "UPDATE t SET x = u.x FROM u": "t",
+    "DELETE FROM ONLY t": "t",
+}
+
+
+@pytest.mark.parametrize("sql", REACHED)
+def test_a_statement_is_asked_about_later_only_where_it_is_sure_that_it_reaches_one_table(sql: str) -> None:
+    known = replace(KNOWN, alone={**KNOWN.alone, "newer": 4}, made=frozenset({"newer"}))
+    assert reaches(plan(sql).statements[0], known) == REACHED[sql]
+    assert reaches(plan(sql).statements[0], replace(known, as_said=False)) is None
+
+
+def test_one_question_does_for_statements_that_reach_a_table_each() -> None:
+    assert stretches(
+        "ALTER TABLE t ADD x int; ALTER TABLE u ADD x int; INSERT INTO busy VALUES (1); INSERT INTO t VALUES (1)"
+    ) == [[None, "unless_changed", "inserting", "plain"]]
+    # What a key reads for an INSERT must not be taken for a scan of the ALTER TABLE after it.
+    assert stretches("INSERT INTO t VALUES (1); ALTER TABLE u ADD x int; ALTER TABLE t ADD x int") == [
+        ["inserting", None, "plain"]
+    ]
+    # Of what is new nobody is asked, so the question stays where it was.
+    assert stretches("ALTER TABLE t ADD x int; CREATE TABLE n (x int); ALTER TABLE u ADD x int") == [
+        ["unless_changed", None, "plain"]
+    ]
+    # What was changed on the way is foreseen.
+    assert stretches("UPDATE t SET x = 1; INSERT INTO u VALUES (1); INSERT INTO u VALUES (2)") == [
+        [None, "changing", "plain"]
+    ]
 
 
 SETUP = """
@@ -192,3 +245,106 @@ async def test_a_failure_among_statements_on_their_way_tells_the_locks_of_those_
     assert (report.failure.statement, report.failure.sqlstate) == (3, "23505")
     assert [(lock.statement, lock.relation) for lock in report.locks] == [(1, "a"), (2, "b")]
     assert ask(database, "SELECT count(*) FROM a") == [(10,)]
+
+
+BITES = (
+    SETUP
+    + """
+CREATE FUNCTION bites(x int) RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM public.victims WHERE id = 7; RETURN x; END';
+CREATE FUNCTION looks(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN public.bites(x); END';
+CREATE TABLE c (id int, n int); INSERT INTO c VALUES (1, 1); CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE pair AS (x int, y int);
+"""
+)
+HIDDEN = {
+    "a check": ("ALTER TABLE c ADD CHECK (bites(n) > 0) NOT VALID", "UPDATE c SET n = 2"),
+    "a default": ("ALTER TABLE c ALTER n SET DEFAULT bites(1)", "INSERT INTO c (id) VALUES (2)"),
+    "a generated column": ("ALTER TABLE c ADD g int GENERATED ALWAYS AS (looks(n)) STORED", "UPDATE c SET n = 2"),
+    "an index": ("CREATE INDEX ON c (looks(n))", "UPDATE c SET n = 2"),
+    "a domain": ("CREATE DOMAIN small AS int CHECK (bites(VALUE) > 0); ALTER TABLE c ADD s small", "UPDATE c SET s = 1"),
+    "a domain in a list": ("CREATE DOMAIN small AS int CHECK (bites(VALUE) > 0); ALTER TABLE c ADD s small[]", "UPDATE c SET s = '{1}'"),
+    "an operator": ("CREATE OPERATOR #### (FUNCTION = bites, RIGHTARG = int)", "UPDATE c SET n = #### 2"),
+    "a cast": (
+        "CREATE FUNCTION felt(mood) RETURNS pair LANGUAGE plpgsql AS 'BEGIN RETURN (bites(1), 2); END';"
+        "CREATE CAST (mood AS pair) WITH FUNCTION felt; ALTER TABLE c ADD p pair",
+        "UPDATE c SET p = CAST(mood 'sad' AS pair)",
+    ),
+    "a view": ("CREATE VIEW v AS SELECT bites(1) AS n", "UPDATE c SET n = v.n FROM v"),
+    "a view of a view": ("CREATE VIEW w AS SELECT bites(1) AS n; CREATE VIEW v AS SELECT * FROM w", "UPDATE c SET n = v.n FROM v"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", HIDDEN)
+async def test_what_a_hidden_function_deletes_is_told_with_the_statement_that_ran_it(
+    database_uri: str, way: str
+) -> None:
+    hiding, statement = HIDDEN[way]
+    run(database_uri, f"{BITES}; DELETE FROM victims WHERE id = 7; {hiding}; INSERT INTO victims VALUES (7, 7)")
+    # Its own row there makes the counters doubtful: then the rows themselves are counted, which others must not have changed by then.
+    script = f"INSERT INTO victims VALUES (500, 5); {statement}; UPDATE b SET n = 0 WHERE id = 1; UPDATE victims SET n = 0 WHERE id = 1"
+    report = await migrate(database_uri, script)
+    told = [str(loss) for loss in report.data_loss]
+    assert [t for t in told if "victims" in t] == [
+        "rows deleted: victims, 1 rows [2]",
+        "rows updated: victims, 1 rows (columns n) [4]",
+    ], told
+
+
+@pytest.mark.parametrize(
+    ("script", "held"),
+    [
+        ("ALTER TABLE a ADD x int; ALTER TABLE c ADD x int; ALTER TABLE b ADD n int", [(1, "a"), (2, "c")]),
+        ("INSERT INTO a VALUES (60, 1); ALTER TABLE a ADD x int; ALTER TABLE b ADD n int", [(2, "a")]),
+        ("CREATE TEMP TABLE a (id int); ALTER TABLE a ADD x int; ALTER TABLE b ADD n int", []),
+        ("UPDATE a SET n = 1; DELETE FROM b; INSERT INTO victims VALUES (1, 1)", []),
+    ],
+    ids=["unasked", "asked and unasked", "a new table of that name", "rows alone"],
+)
+async def test_a_failure_tells_the_locks_of_statements_that_were_not_asked_about_yet(
+    database_uri: str, script: str, held: list[tuple[int, str]]
+) -> None:
+    run(database_uri, BITES)
+    with pytest.raises(MigrationFailed) as caught:
+        await migrate(database_uri, script)
+    assert [(lock.statement, lock.relation) for lock in caught.value.report.locks] == held
+
+
+MANY = "; ".join(
+    f"CREATE TABLE m{i} (id int PRIMARY KEY, n int, note text, spare int); INSERT INTO m{i} SELECT g, g FROM generate_series(1, 9) g"
+    for i in range(6)
+)
+MANY += "; ALTER TABLE m4 ADD FOREIGN KEY (n) REFERENCES m5; CREATE INDEX ON m3 (n); ALTER TABLE m1 SET (autovacuum_enabled = false)"
+SMALL = (
+    "ALTER TABLE m{a} ADD COLUMN c{n} int", "ALTER TABLE m{a} ADD COLUMN c{n} int NOT NULL DEFAULT {n}",
+    "ALTER TABLE m{a} ADD COLUMN c{n} float DEFAULT random()", "ALTER TABLE m{a} ALTER COLUMN note SET DEFAULT 'x'",
+    "INSERT INTO m{a} (id) VALUES ({n})", "INSERT INTO m{a} (id) SELECT {n} FROM m{b} LIMIT 1", "UPDATE m{a} SET n = id WHERE id < {few}",
+    "UPDATE m{a} SET note = b.n FROM m{b} b WHERE b.id = m{a}.id AND b.id < {few}", "DELETE FROM m{a} WHERE id = {few} AND n < 0",
+    "DELETE FROM m{c} WHERE id = {few}", "CREATE INDEX ON m{a} (n)", "CREATE TABLE new{n} (id int)", "UPDATE m{a} SET n = {few}",
+    "ALTER TABLE m{a} DROP COLUMN IF EXISTS spare", "ALTER TABLE m{a} ADD CONSTRAINT k{n} CHECK (n < 1000)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_what_is_asked_later_is_told_as_if_each_statement_had_been_looked_at_by_itself(
+    database_uri: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    script = "; ".join(
+        chance.choice(SMALL).format(
+            a=chance.randrange(6), b=chance.randrange(6), c=chance.randrange(4), n=100 + n, few=chance.randrange(2, 9)
+        )
+        for n in range(30)
+    )
+    found = []
+    # A script that says DISCARD could take away what was prepared: nothing is foreseen of it.
+    for text in (script, f"{script} -- not DISCARD"):
+        run(
+            database_uri, f"DROP TABLE IF EXISTS m0, m1, m2, m3, m4, m5; {MANY}; ANALYZE"
+        )  # else scans would meet dead rows
+        found.append(await migrate(database_uri, text, dry_run=True))
+    ahead, alone = found
+    for part in ("data_loss", "rewrites", "scans", "locks", "advice", "schema_diff", "verdict"):
+        assert timeless(getattr(ahead, part)) == timeless(getattr(alone, part)), f"{part} of {script}"
+
+
+def timeless(told: Any) -> str:
+    return re.sub(r"(held_ms|ms)=[\d.]+|under [\d.]+ m?s|[\d.]+ m?s\b", "TIME", repr(told))

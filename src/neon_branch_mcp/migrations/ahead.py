@@ -4,10 +4,13 @@ The question about a statement is sent right behind it, and its answer usually i
 question that only the state right after the statement can answer: rows of before that are gone must be told from the migration's own.
 So a statement goes ahead only where this cannot come up, or where the later statements do not touch what it would ask about; and where that
 rests on what the text says, the question itself fails when something else has changed, which keeps the later statements from running.
+
+Where text and catalogue prove that a statement reaches one table alone, one question does for several of them: what has changed in a
+table is the doing of the only statement that names it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import psycopg
@@ -30,6 +33,8 @@ def expected(statement: PlannedStatement, measured: Measured) -> Expected | None
     words = words_of(statement.text)
     if measured.watched or measured.compares or not words.isdisjoint(measured.called):
         return None
+    if statement.kind in WRITES and not words.isdisjoint(measured.read):
+        return None
     match statement.kind:
         case "insert" | "create index" | "create table":
             return None if may_lose(statement, measured.functions) else "nothing"
@@ -41,6 +46,25 @@ def expected(statement: PlannedStatement, measured: Measured) -> Expected | None
             return "its table" if sure else None
         case _:
             return None
+
+
+def reaches(statement: PlannedStatement, measured: Measured) -> str | None:
+    """The table of before that a statement, of which `expected` knows what it does, takes hold of alone; None where that is not sure.
+
+    A key of the table may have its other side read: that counts for nobody but a change of the schema.
+    """
+    if not measured.as_said:
+        return None
+    words, table = words_of(statement.text), target_of(statement)
+    if statement.kind in WRITES:
+        sure = table in measured.quiet and not (statement.kind == "insert" and "with" in words)
+    else:
+        sure = statement.kind == "alter table" and table in measured.alone and words.isdisjoint(_REACHING)
+    return table if sure and words_of(table).isdisjoint(measured.made) else None
+
+
+_REACHING = frozenset({"references", "using", "check", "unique", "primary", "exclude", "generated", "constraint"})
+"""With one of these an ALTER TABLE that only adds may do more than hold its table."""
 
 
 def _only_adds(statement: PlannedStatement) -> bool:
@@ -125,10 +149,20 @@ def is_unforeseen(error: psycopg.Error) -> bool:
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement on its way, and the question that is sent right behind it."""
+    """A statement on its way, and the question that is sent right behind it. It `reaches` this table alone, where that is known; `later`:
+    what it does there is asked behind a later statement.
+    """
 
     statement: PlannedStatement
     question: Question | None
+    reaches: str | None = None
+    later: bool = False
+
+    def disturbs(self, measured: Measured) -> bool:
+        """Whether its locks could keep the reading of the schema waiting."""
+        if self.question is None and not self.later:
+            return False
+        return self.reaches is None or (self.statement.kind not in WRITES and self.reaches not in measured.still)
 
 
 @dataclass
@@ -164,10 +198,25 @@ class Stretch:
             question = "changing"
         elif will == "nothing":
             question = "inserting" if statement.kind == "insert" else "unless_changed"
-        self.sent.append(Sent(statement, question))
+        self.sent.append(Sent(statement, question, None if will is None else reaches(statement, self.measured)))
         return will is not None
 
     def closed(self) -> list[Sent]:
         """It is complete: nothing depends on what is asked last."""
-        last = self.sent[-1]
-        return [*self.sent[:-1], Sent(last.statement, last.question and "plain")]
+        found = list(self.sent)
+        waiting: set[str] = set()
+        for i in range(len(found) - 1):
+            one, after = found[i], found[i + 1]
+            if one.reaches is not None and after.reaches is not None and _alike(one.statement, after.statement):
+                waiting |= words_of(one.reaches)
+                if waiting.isdisjoint(words_of(after.statement.text)):
+                    found[i] = replace(one, question=None, later=True)
+                    # What it changed is foreseen, and so must be what the question that covers it finds.
+                    found[i + 1] = replace(after, question="changing") if one.question == "changing" else after
+                    continue
+            waiting.clear()
+        return [*found[:-1], replace(found[-1], question=found[-1].question and "plain")]
+
+
+def _alike(one: PlannedStatement, other: PlannedStatement) -> bool:
+    return (one.kind in WRITES) == (other.kind in WRITES)

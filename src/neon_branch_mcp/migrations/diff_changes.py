@@ -1,6 +1,6 @@
 """What a difference between two schemas is made of."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
@@ -82,6 +82,8 @@ def pairs(
     before: Iterable[T], after: Iterable[T], key: Callable[[T], Hashable]
 ) -> tuple[list[T], list[T], list[tuple[T, T]]]:
     """What is only before, only after, and in both but not equal; each in order."""
+    if before is after and not isinstance(before, Iterator):
+        return [], [], []
     old = {key(o): o for o in before}
     new = {key(n): n for n in after}
     removed = [o for k, o in old.items() if k not in new]

@@ -6,7 +6,7 @@ child branches. A script that could not be one transaction and failed half-way l
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -77,7 +77,7 @@ async def record(
         "state": "partly_applied" if report.state == "partly_applied" else "applied",
         "done": done,
         "who": who,
-        "report": json.dumps(asdict(report) | {"timeline": timeline}),
+        "report": json.dumps(vars(report) | {"timeline": timeline}, default=vars),
     }
     written = await conn.execute(query("ledger_write"), row)
     if written.rowcount != 1:

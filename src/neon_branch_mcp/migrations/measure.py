@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -109,6 +110,7 @@ _DESTROYS = (
 )  # fmt: skip
 _DROPS = re.compile(r"\bDROP\s+(?!DEFAULT\b|NOT\b|CONSTRAINT\b|IDENTITY\b|EXPRESSION\b)")
 _OPAQUE = ("do", "call", "execute")
+_BRINGS_CODE = ("create function", "create procedure", "create extension", "alter extension", "import")
 _TURNS = re.compile(r"\b(RENAME|TRIGGER|RULE|ATTACH|INHERITS?|ON\s+(DELETE|UPDATE))\b", re.IGNORECASE)
 
 
@@ -181,7 +183,14 @@ class Scope:
 
 def words_of(text: str) -> frozenset[str]:
     """Everything in a statement that could be a name, in lower case; strings and comments too, for names stand in dynamic SQL."""
+    return _kept_words(text) if len(text) < 1_000 else _words(text)
+
+
+def _words(text: str) -> frozenset[str]:
     return frozenset(w.lower() for w in _WORD.findall(text))
+
+
+_kept_words = lru_cache(maxsize=1_024)(_words)
 
 
 def is_opaque(s: PlannedStatement, words: frozenset[str], functions: frozenset[str]) -> bool:
@@ -227,11 +236,12 @@ def set_columns(s: PlannedStatement) -> frozenset[str]:
 
 
 def target_of(s: PlannedStatement) -> str:
-    """The name of what a plain UPDATE, DELETE or INSERT writes to, without its schema."""
+    """The name of what a plain UPDATE, DELETE or INSERT writes to, or an ALTER TABLE alters, without its schema."""
     name = ""
+    before = ("TABLE", "IF", "EXISTS", "ONLY") if s.kind == "alter table" else ("ONLY", "INTO", "FROM")
     for token in s.tokens()[1:]:
         if token.kind == "quoted" or (token.kind == "word" and (not name or name.endswith("."))):
-            if not name and token.word in ("ONLY", "INTO", "FROM"):
+            if not name and token.word in before:
                 continue
             name = token.name
         elif token.text == "." and name:
@@ -251,13 +261,21 @@ class Measured:
     functions: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
-    """Words of the names of all functions that are not Postgres' own."""
+    """Words of the names of all functions that are not Postgres' own, and of types that may check their values with one."""
+    read: frozenset[str] = frozenset()
+    """Words of the names of what calls such a function when it is read: views, and tables with policies."""
+    alone: Mapping[str, int] = field(default_factory=dict)
+    """OIDs by name of ordinary tables that are the only ones of their name, are no part of another and have no parts."""
     quiet: frozenset[str] = frozenset()
-    """Names of tables that are the only ones of their name, and that can be written to without anything else being written to."""
+    """Those of them that can be written to without anything else being written to."""
+    still: frozenset[str] = frozenset()
+    """Those that the script may alter and that the reading of a schema does not open."""
     watched: bool = False
-    """There are event triggers: any change of the schema may run more than it says."""
+    """There are event triggers, or operators or casts of somebody's: any statement may run more than it says."""
     as_said: bool = False
     """The script makes nothing that would change that."""
+    made: frozenset[str] = frozenset()
+    """Words in which the script could say the name of a relation that it makes."""
 
     def meets_old(self, statement: PlannedStatement) -> bool:
         """Whether a statement could lock or change what was there before. One that cannot is not worth a question; the one at the end of
@@ -276,46 +294,121 @@ class Measured:
 async def look_up(conn: AsyncConnection[Any], plan: Plan) -> Measured:
     """What is there, by its names: what must be known before it is decided how to go on. Only reads."""
     functions = await _functions(conn, plan)
-    relations: dict[str, list[int | None]] = {}
+    tables: dict[str, list[tuple[int | None, bool]]] = {}
     called: set[str] = set()
-    watched = False
+    kinds: set[str] = set()
     asked = await conn.execute(query("names"))
-    for name, kind, quiet in await asked.fetchall():
-        if kind == "p":
+    for name, kind, oid, quiet in await asked.fetchall():
+        kinds.add(kind)
+        if kind in ("p", "h"):
             called |= words_of(name)
-        elif kind == "e":
-            watched = True
-        else:
-            relations.setdefault(name, []).append(quiet)
-    names = frozenset(word for name in relations for word in words_of(name)) | called | functions
-    alone = frozenset(name for name, oids in relations.items() if len(oids) == 1 and oids[0] is not None)
-    return Measured({}, functions, names, frozenset(called), alone, watched)
+        elif kind != "e":
+            tables.setdefault(name, []).append((oid, quiet))
+    names = frozenset(word for name in tables for word in words_of(name)) | called | functions
+    alone = {name: found[0][0] for name, found in tables.items() if len(found) == 1 and found[0][0] is not None}
+    known = Measured(
+        functions=functions,
+        names=names,
+        called=frozenset(called),
+        alone=alone,
+        quiet=frozenset(name for name in alone if tables[name][0][1]),
+        still=await _still(conn, plan, alone),
+        watched="e" in kinds,
+    )
+    return await _with_hidden(conn, known) if "h" in kinds else known
 
 
-async def measure(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> Measured:
-    """Count what `plan` could destroy, before it runs. Only reads; a table that cannot be read at once is left out."""
+async def _with_hidden(conn: AsyncConnection[Any], known: Measured) -> Measured:
+    """Leave out what runs functions that a text does not show."""
+    asked = await conn.execute(query("hidden"))
+    found: dict[str, set[str]] = {"r": set(), "x": set(), "t": set(), "e": set()}
+    for name, kind in await asked.fetchall():
+        found[kind].add(name)
+    types, read = ({word for name in found[kind] for word in words_of(name)} for kind in "tx")
+    return replace(
+        known,
+        names=known.names | types,
+        called=known.called | types,
+        read=frozenset(read),
+        quiet=known.quiet - found["r"],
+        watched=known.watched or bool(found["e"]),
+    )
+
+
+async def _still(conn: AsyncConnection[Any], plan: Plan, alone: Mapping[str, int]) -> frozenset[str]:
+    """Tables that the script may alter and that the reading of a schema does not open."""
+    could = {target_of(s) for s in plan.statements if s.kind == "alter table"} & alone.keys()
+    if not could:
+        return frozenset()
+    asked = await conn.execute(query("opened"), {"oids": [alone[name] for name in could]})
+    opened = {oid for (oid,) in await asked.fetchall()}
+    return frozenset(name for name in could if alone[name] not in opened)
+
+
+@dataclass(frozen=True)
+class ToCount:
+    """What is known, and the tables that a script could destroy something in, with their sizes, the smallest first."""
+
+    known: Measured
+    scope: Scope
+    tables: Sequence[tuple[int, Table]] = ()
+    whole: bool = True
+    """No size was kept back by another session's lock."""
+
+    @property
+    def bytes(self) -> int:
+        """How much has to be read to count them."""
+        return sum(size for size, _ in self.tables)
+
+    async def count(self, conn: AsyncConnection[Any]) -> Measured:
+        """Count them. Only reads; a table that cannot be read at once is left out."""
+        counted: dict[int, Counted] = {}
+        for size, table in self.tables:
+            if (found := await _count(conn, table, self.scope, size)) is not None:
+                counted[table.oid] = found
+        return replace(self.known, tables=counted)
+
+
+async def to_count(conn: AsyncConnection[Any], plan: Plan, known: Measured) -> ToCount:
+    """What `plan` could destroy, to be counted before it runs. Only reads; a table that cannot be read at once is left out."""
     scope = Scope()
     for statement in plan.statements:
         scope.add(statement, known.functions)
-    makes = any(s.kind in ("create function", "create procedure") for s in plan.statements)
-    known = replace(known, as_said=scope.as_said and not makes)
+    known = replace(known, as_said=scope.as_said and not _puts_code(plan, known), made=_made(plan))
     if scope.empty:
-        return known
+        return ToCount(known, scope)
     # What is dropped under a new name is asked for under the old one.
     scope.dropping |= {w for s in plan.statements if "RENAME" in s.text.upper() for w in words_of(s.text)}
     async with conn.cursor(row_factory=class_row(Table)) as cur:
         await cur.execute(query("tables"))
         tables = _with_children(await cur.fetchall())
-    counted: dict[int, Counted] = {}
+    could = [t for t in tables if t.holds_rows and (scope.anything or scope.names(t))]
+    sizes = await _sizes(conn, could) if could else []
+    found: list[tuple[int, Table]] = []
     left = OTHER_BYTES
-    for size, table in sorted(await _sizes(conn, [t for t in tables if t.holds_rows]), key=lambda pair: pair[0]):
+    for size, table in sorted(sizes, key=lambda pair: pair[0]):
         named = scope.names(table)
-        if size > (NAMED_BYTES if named else left if scope.anything else -1):
-            continue
-        left -= 0 if named else size
-        if (found := await _count(conn, table, scope, size)) is not None:
-            counted[table.oid] = found
-    return replace(known, tables=counted)
+        if size <= (NAMED_BYTES if named else left):
+            left -= 0 if named else size
+            found.append((size, table))
+    return ToCount(known, scope, found, len(sizes) == len(could))
+
+
+def _puts_code(plan: Plan, known: Measured) -> bool:
+    """Whether a statement could run code that an earlier one of the script brought in, or put behind a default, a check or a view."""
+    hidden = known.called | known.read
+    return any(
+        s.kind in _BRINGS_CODE or (s.kind.startswith(("create", "alter")) and not hidden.isdisjoint(words_of(s.text)))
+        for s in plan.statements
+    )
+
+
+def _made(plan: Plan) -> frozenset[str]:
+    made: set[str] = set()
+    for s in plan.statements:
+        if s.kind.startswith("create") or (s.kind in ("select", "with") and "INTO" in s.text.upper()):
+            made |= words_of(s.text) if s.kind != "create index" else set()
+    return frozenset(made)
 
 
 async def _functions(conn: AsyncConnection[Any], plan: Plan) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """A relation before the migration, and as it is after a statement: what the tracer compares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .measure import Columns, Counted
@@ -136,3 +137,14 @@ class Step:
     at: float
     ms: float
     deferred: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered after a statement. `earlier`: statements before it that are not asked about by themselves, each with the only
+    table of before that it reaches; no two reach the same.
+    """
+
+    step: Step
+    text: str
+    earlier: Sequence[tuple[Step, str]] = ()

@@ -24,7 +24,7 @@ from .failing import Stopped, failed_in, failure_of, stopped_outside, stopping_a
 from .ledger import record
 from .lone import LoneWatch
 from .plan import Group, Plan, PlannedStatement, without_concurrently
-from .relations import Step
+from .relations import Answer, Step
 from .report import Advice, Failure, MigrationReport, State, verdict_of
 from .schema_change import SchemaChange
 from .trace import Evidence, Tracer
@@ -55,7 +55,9 @@ class _Arrived:
     """What has come of a stretch: how many statements ended well, what was answered about them, and the one that surprised."""
 
     statements: int = 0
-    answers: list[tuple[Step, str]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    waiting: list[tuple[Step, str]] = field(default_factory=list)
+    """Statements about which a later one's answer will tell, and the tables that they reach."""
     surprise: Step | None = None
 
 
@@ -234,7 +236,7 @@ class Run:
     async def _together(self, stretch: Sequence[Sent]) -> int:
         """Send a stretch, and take in what it did; how many of its statements have run."""
         first, last = stretch[0].statement, stretch[-1].statement
-        await self._ready(first, measured=any(sent.question for sent in stretch))
+        await self._ready(first, disturbing=any(sent.disturbs(self.tracer.measured) for sent in stretch))
         arrived = _Arrived()
         try:
             async with InFlight(self.conn) as flight:
@@ -247,11 +249,12 @@ class Run:
             # The report of the failure tells the locks of what went before.
             with contextlib.suppress(psycopg.Error):
                 await self.tracer.take(arrived.answers)
+                await self.tracer.take_unasked(arrived.waiting)
             raise
         with stopping_at(last):
             await self.tracer.take(arrived.answers)
             if arrived.surprise is not None:
-                await self.tracer.surprised(arrived.surprise)
+                await self.tracer.surprised(arrived.surprise, arrived.waiting)
         return arrived.statements
 
     async def _arriving(self, flight: InFlight, stretch: Sequence[Sent], arrived: "_Arrived") -> None:
@@ -261,9 +264,13 @@ class Run:
                 await flight.next()
             step = self.tracer.step(sent.statement, started)
             arrived.statements += 1
+            if sent.later and sent.reaches is not None:
+                arrived.waiting.append((step, sent.reaches))
             if sent.question is not None:
                 try:
-                    arrived.answers.append((step, await self.tracer.answer(flight, sent.question)))
+                    answer = await self.tracer.answer(flight, sent.question)
+                    arrived.answers.append(Answer(step, answer, arrived.waiting))
+                    arrived.waiting = []
                 except psycopg.Error as exc:
                     if not is_unforeseen(exc):
                         raise Stopped(sent.statement, []) from exc
@@ -271,15 +278,15 @@ class Run:
                     return
             started = time.perf_counter()
 
-    async def _ready(self, first: PlannedStatement, *, measured: bool) -> None:
-        if measured:
+    async def _ready(self, first: PlannedStatement, *, disturbing: bool) -> None:
+        if disturbing:
             # Its locks could keep the reading of the schema as it was before waiting, and that one would give up.
             await self.change.watch_free()
         with stopping_at(first):
             await self.tracer.before(first)
 
     async def _statement(self, statement: PlannedStatement) -> None:
-        await self._ready(statement, measured=self.tracer.measured.meets_old(statement))
+        await self._ready(statement, disturbing=self.tracer.measured.meets_old(statement))
         started = time.perf_counter()
         await self._send(statement, statement.text)
         with stopping_at(statement):
@@ -313,7 +320,8 @@ class Run:
         """Around the waiting for a statement: who blocks it is seen, and told when it fails."""
         label = f"statement {statement.index}, {statement.summary}"
         pid, progress = self.conn.info.backend_pid, self.request.progress
-        async with watching(self.watcher, pid, label=label, progress=progress, sample=sample) as watch:
+        free = self.change.reading.done
+        async with watching(self.watcher, pid, label=label, progress=progress, sample=sample, free=free) as watch:
             try:
                 yield
             except psycopg.Error as exc:

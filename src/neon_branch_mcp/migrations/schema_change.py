@@ -12,6 +12,7 @@ from ..postgres.ddl import statements
 from ..postgres.introspect import introspect
 from ..postgres.schema import Schema
 from .diff import diff
+from .schema_after import schema_after
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,14 @@ class Before:
 
 @dataclass
 class SchemaChange:
-    """What the script does to the schema, as short DDL."""
+    """What the script does to the schema, as short DDL.
+
+    `watcher` reads the schema as it was; `stamp` says which of the server's transactions had ended before.
+    """
 
     reading: "asyncio.Task[Before | None]"
+    watcher: AsyncConnection[Any]
+    stamp: str
     diff: str = ""
     fingerprint_before: str = ""
     fingerprint_after: str = ""
@@ -36,20 +42,18 @@ class SchemaChange:
         """Wait until the watching connection has read the schema: it does so while statements run that meet nothing of before."""
         await asyncio.wait([self.reading])
 
-    async def abandon(self) -> None:
-        """Wait for a reading that nobody asked for any more."""
-        await asyncio.wait([self.reading])
-        if not self.reading.cancelled():
-            self.reading.exception()
-
     async def complete(self, conn: AsyncConnection[Any]) -> None:
         """Compare with what `conn` sees now."""
-        before, after = await self.reading, await read_schema(conn)
+        before = await self.reading
+        after = None if before is None else await schema_after(conn, self.watcher, before.schema, self.stamp)
+        after = after or await read_schema(conn)
         if before is None or after is None:
             self.notes = ("The schema could not be read before and after: no schema diff.",)
             return
-        self.diff = diff(before.schema, after, same_database=True).ddl.rstrip()
-        self.fingerprint_before, self.fingerprint_after = before.fingerprint, fingerprint(after)
+        self.fingerprint_before = self.fingerprint_after = before.fingerprint
+        if after is not before.schema:
+            self.diff = diff(before.schema, after, same_database=True).ddl.rstrip()
+            self.fingerprint_after = fingerprint(after)
 
 
 def fingerprint(schema: Schema) -> str:

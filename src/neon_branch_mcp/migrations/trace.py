@@ -21,7 +21,7 @@ from .losses import Judge
 from .measure import Counted, Measured, may_lose
 from .plan import PlannedStatement
 from .queries import query
-from .relations import Before, Change, Now, Seen, Step
+from .relations import Answer, Before, Change, Now, Seen, Step
 from .report import DataLoss, LockHeld, Rewrite, Scan
 
 STRENGTH = {
@@ -189,7 +189,7 @@ class Tracer:
         if statement.kind == "rollback" and not deferred:
             await self.back_to(statement.tokens()[-1].name)
         elif deferred or self.measured.meets_old(statement):
-            await self.take([(step, await self._asked())])
+            await self.take([Answer(step, await self._asked())])
 
     def stretch(self, statements: Sequence[PlannedStatement]) -> list[Sent]:
         """The first, and what can be sent with it: up to the next after which something may have to be asked before the next one runs."""
@@ -247,20 +247,39 @@ class Tracer:
             await flight.next()
         return (value or b"").decode(self.migrating.info.encoding)
 
-    async def surprised(self, step: Step) -> None:
+    async def surprised(self, step: Step, earlier: Sequence[tuple[Step, str]]) -> None:
         """A statement did what was not foreseen; nothing after it has run, and it is looked at by itself."""
         await self.migrating.execute(f"ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}")
-        await self.take([(step, await self._asked())])
+        await self.take([Answer(step, await self._asked(), earlier)])
 
-    async def take(self, answers: Sequence[tuple[Step, str]]) -> None:
+    async def take(self, answers: Sequence[Answer]) -> None:
         """Take in what the questions after some statements were answered, in their order."""
-        found = [(step, self._rows(answer)) for step, answer in answers]
+        found = [(answer, self._rows(answer.text)) for answer in answers]
         await self._look_up(row.oid for _, rows in found for row in rows)
         await self._judge.look_ahead(c for _, rows in found for c in self._changes(rows))
-        for step, rows in found:
-            await self._take(step, rows)
+        for answer, rows in found:
+            for step, table in answer.earlier:
+                own = self._of(table)
+                await self._take(step, [row for row in rows if row.oid in own])
+                rows = [row for row in rows if row.oid not in own]
+            await self._take(answer.step, rows)
         self._judge.untouched.clear()
         await self._leave_out_own_reading()
+
+    def _of(self, table: str) -> set[int]:
+        """A table that was the only one of its name, and its indexes, as far as they are held."""
+        oid = self.measured.alone[table]
+        return {oid, *(b.oid for b in self._before.values() if b.table_oid == oid)}
+
+    async def take_unasked(self, statements: Sequence[tuple[Step, str]]) -> None:
+        """The transaction has failed before these were asked about: of the locks that they held, the strong ones are Postgres' rule."""
+        altering = [
+            (step, self.measured.alone[table]) for step, table in statements if step.statement.kind == "alter table"
+        ]
+        await self._look_up(oid for _, oid in altering)
+        for step, oid in altering:
+            held = Now(oid, ["AccessExclusiveLock"], True, None, None, None, 0, 0, 0, 0, False, False, None)
+            self._take_locks(step, self._changes([held]))
 
     async def _take(self, step: Step, rows: Sequence[Now]) -> None:
         statement = step.statement

@@ -30,14 +30,20 @@ class Watch:
 
 @contextlib.asynccontextmanager
 async def watching(
-    conn: AsyncConnection[Any], pid: int, *, label: str, progress: Progress | None, sample: Sample | None = None
+    conn: AsyncConnection[Any],
+    pid: int,
+    *,
+    label: str,
+    progress: Progress | None,
+    sample: Sample | None = None,
+    free: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Watch]:
     """Watch backend `pid` through `conn` until the block ends; a statement that ends at once is never asked about.
 
-    `sample` is called every 25 ms, from the beginning.
+    `sample` is called every 25 ms, from the beginning. Nothing is asked while `conn` is not `free`.
     """
     watch = Watch()
-    look = _Look(conn, pid, watch, label, progress, sample)
+    look = _Look(conn, pid, watch, label, progress, sample, free)
     # A timer and not a task: nearly every statement has ended before there is anything to look at.
     timer = asyncio.get_running_loop().call_later(look.every, look.begin)
     try:
@@ -58,6 +64,7 @@ class _Look:
     label: str
     progress: Progress | None
     sample: Sample | None
+    free: Callable[[], bool]
     over: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -81,7 +88,7 @@ class _Look:
                 now = time.monotonic()
                 if self.sample is not None:
                     await self.sample()
-                if now - asked >= BLOCKED_AFTER:
+                if now - asked >= BLOCKED_AFTER and self.free():
                     asked = now
                     self.watch.blockers = await _blockers(self.conn, self.pid) or self.watch.blockers
                 if self.progress is not None and now - told >= 1:

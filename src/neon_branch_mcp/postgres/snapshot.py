@@ -25,7 +25,8 @@ Row = tuple[Any, ...]
 Cursor = psycopg.AsyncCursor[Row]
 T = TypeVar("T")
 
-# Deparsed text depends on these, and must not differ from one session to another. Compiling catalogue queries takes longer than they do.
+# Deparsed text depends on these, and must not differ from one session to another. Compiling catalogue queries takes longer than they do,
+# and so does looking for another order of their joins than the one they are written in.
 SETTINGS: Final = {
     "search_path": "",
     "TimeZone": "UTC",
@@ -36,6 +37,7 @@ SETTINGS: Final = {
     "standard_conforming_strings": "on",
     "bytea_output": "hex",
     "jit": "off",
+    "join_collapse_limit": "1",
 }
 AT_ONCE: Final = 1000
 """Relations whose parts are read in one round trip; the answers about more would be in memory together."""

@@ -4,11 +4,10 @@ import functools
 from collections.abc import Iterator
 from typing import Annotated
 
-import anyio.to_thread
 from pydantic import Field
 
 from ..errors import Refused
-from ..migrations.plan import Plan, plan
+from ..migrations.plan import Plan
 from ..migrations.report import MigrationReport
 from .context import Place, ToolContext
 from .spec import BranchName, DatabaseName, ProjectId, ToolSpec
@@ -35,14 +34,13 @@ async def apply_migration(
     place = await ctx.place(project_id, branch, database, fresh=True)
     ctx.facts.sql = sql
     _check_writable(place)
-    await _vet(ctx, place, sql)
-    await ctx.about_to_change()
     limits = ctx.app.config.sql
     report = await apply(
         ctx.app.executor,
         place.target,
         name=name,
         sql=sql,
+        permit=functools.partial(_permit, ctx, place),
         version=version,
         dry_run=dry_run,
         lock_timeout=lock_timeout or limits.lock_timeout,
@@ -55,10 +53,9 @@ async def apply_migration(
     return report
 
 
-async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
-    """Refuse what is no script, and what reaches beyond the branch, as run_sql does."""
-    planned = await anyio.to_thread.run_sync(plan, sql)
-    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch, sql)
+async def _permit(ctx: ToolContext, place: Place, planned: Plan) -> None:
+    """Refuse what reaches beyond the branch, as run_sql does; then put the call on record."""
+    elsewhere = await (await ctx.workspace()).branches.endpoints_elsewhere(place.branch, planned.sql)
     for part in _parts(planned):
         await ctx.app.guard.vet(
             part,
@@ -68,6 +65,7 @@ async def _vet(ctx: ToolContext, place: Place, sql: str) -> None:
             catalogue=functools.partial(ctx.app.executor.catalogue, place.target),
             elsewhere=elsewhere,
         )
+    await ctx.about_to_change()
 
 
 def _parts(planned: Plan) -> Iterator[str]:

@@ -13,13 +13,13 @@ SELECT
         FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
         WHERE r.oid = pg_catalog.pg_partition_root(c.oid)
     ) AS root_label,
-    (
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits p WHERE p.inhrelid = c.oid) THEN (
         WITH RECURSIVE up (oid) AS (
             SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid
             UNION SELECT h.inhparent FROM up JOIN pg_catalog.pg_inherits h ON h.inhrelid = up.oid
         )
         SELECT pg_catalog.array_agg(a.relname::text) FROM up JOIN pg_catalog.pg_class a ON a.oid = up.oid
-    ) AS parents,
+    ) END AS parents,
     i.indrelid::int8 AS table_oid,
     CASE WHEN c.relkind IN ('r', 'p') THEN (
         SELECT pg_catalog.json_object_agg(

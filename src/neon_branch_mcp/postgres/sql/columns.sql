@@ -1,10 +1,15 @@
 -- Columns of the asked relations. What few columns have is one jsonb, null for most.
+-- Only a generated column's expression names others, for which the table is opened; where another session has that locked, it is left out.
 select
   a.attrelid::int8,
   a.attname,
   format_type(a.atttypid, a.atttypmod) as type,
   a.attnotnull,
-  case when a.atthasdef and not a.attrelid = any(%(locked)s::oid[]) then pg_get_expr(d.adbin, d.adrelid) end as default,
+  case
+    when not a.atthasdef then null
+    when a.attgenerated = '' then pg_get_expr(d.adbin, 0)
+    when not a.attrelid = any(%(locked)s::oid[]) then pg_get_expr(d.adbin, d.adrelid)
+  end as default,
   case
     when a.attidentity <> '' or a.attgenerated <> '' or not a.attislocal or a.attacl is not null
       or a.attoptions is not null or a.attfdwoptions is not null or o.description is not null
