@@ -69,7 +69,12 @@ async def test_a_table_that_is_only_made_or_filled_is_no_reason_to_read_the_cata
     client: Client, probe: Probe
 ) -> None:
     target = client.target(MAIN)
-    for change in ("CREATE TEMPORARY TABLE t (v int)", "INSERT INTO legacy VALUES (99, 'x')", "ANALYZE users"):
+    for change in (
+        "CREATE TABLE u (id serial PRIMARY KEY, v text)",
+        "CREATE TEMPORARY TABLE t (v int)",
+        "INSERT INTO legacy VALUES (99, 'x')",
+        "ANALYZE users",
+    ):
         known = await client.executor.catalogue(target, fresh=True)
         probe.conn.execute(change.encode())
         assert await client.executor.catalogue(target, fresh=True) is known
