@@ -8,7 +8,7 @@ import pytest
 
 from neon_branch_mcp.errors import Refused
 
-from .conftest import MAIN, Client
+from .conftest import MAIN, Client, MakeClient
 from .world import Probe
 
 FAR = (
@@ -69,7 +69,12 @@ async def test_a_table_that_is_only_made_or_filled_is_no_reason_to_read_the_cata
     client: Client, probe: Probe
 ) -> None:
     target = client.target(MAIN)
-    for change in ("CREATE TEMPORARY TABLE t (v int)", "INSERT INTO legacy VALUES (99, 'x')", "ANALYZE users"):
+    for change in (
+        "CREATE TABLE u (id serial PRIMARY KEY, v text)",
+        "CREATE TEMPORARY TABLE t (v int)",
+        "INSERT INTO legacy VALUES (99, 'x')",
+        "ANALYZE users",
+    ):
         known = await client.executor.catalogue(target, fresh=True)
         probe.conn.execute(change.encode())
         assert await client.executor.catalogue(target, fresh=True) is known
@@ -101,3 +106,22 @@ async def test_a_foreign_partition_that_time_brings_into_a_known_plan_is_refused
     await asyncio.sleep(3)
     with pytest.raises(Refused, match="foreign table"):
         await client(read)
+
+
+async def test_a_text_that_is_read_again_in_one_step_is_refused_once_its_function_writes(
+    database_uri: str, make_client: MakeClient
+) -> None:
+    """Where the database hides nothing, a text that was judged is not explained again until something is committed."""
+    client = await make_client(database_uri)
+    body = "CREATE OR REPLACE FUNCTION planned() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN {}; END'"
+    with psycopg.connect(database_uri, autocommit=True) as owner:
+        owner.execute("CREATE SEQUENCE planned_seq")
+        owner.execute(body.format("1").encode())
+        for _ in range(5):
+            assert (await client("SELECT planned()")).rows == [[1]]
+        assert not (await client.executor.catalogue(client.target(MAIN))).shown_late
+        owner.execute(body.format("nextval(''planned_seq'')").encode())
+        with pytest.raises(Refused, match="its body calls nextval"):
+            await client("SELECT planned()")
+        called = owner.execute("SELECT is_called FROM planned_seq").fetchone()
+    assert called == (False,)
