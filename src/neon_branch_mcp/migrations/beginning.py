@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -133,9 +133,8 @@ class Beginning:
             stamp = await _stamp(migrating)
         if not await found.holds(stamp):
             await found.change.watch_free()
-            change = await self._read()
-            await change.watch_free()
-            found = await self._look(request, watcher, change, most=math.inf)
+            again = await self._look(request, watcher, found.change, most=math.inf)
+            found = replace(again, change=await self._read())
         return Begun(migrating, watcher, found)
 
     async def __aenter__(self) -> "Beginning":
