@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from mcp import Client
 
-from neon_branch_mcp import audit_chain
+from neon_branch_mcp import audit_chain, audit_reader
 from neon_branch_mcp.app import Caller, open_app
 from neon_branch_mcp.audit import LogFile
 from neon_branch_mcp.config import Config
@@ -96,6 +96,29 @@ def test_calls_are_shown_as_they_happen(tmp_path: Path) -> None:
     assert [text.rpartition("TABLE t")[2].split()[0] for text in shown] == [str(n) for n in range(1, 20, 2)]
     assert "\x1b[2J" not in "".join(shown)
     assert len(audit_chain.files(path)) > 1, "it followed through rotated files"
+
+
+def test_who_reads_while_files_are_put_away_misses_no_record_and_sees_none_twice(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = LogFile(path, 2_000)
+
+    def write(number: int) -> None:
+        for _ in range(number):
+            log.append({"event": "call", "tool": "query", "sql": "SELECT " + "x" * 100}, durable=False)
+
+    write(12)
+    files = len(audit_chain.files(path))
+    assert files > 1
+    followed, read = audit_reader.records(path), audit_chain.lines(path)
+    begun = [next(followed)["seq"]], [next(read)]
+    write(12)
+    assert len(audit_chain.files(path)) > files
+    seen = begun[0] + [record["seq"] for record in followed]
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) >= 12
+    assert begun[0] + [record["seq"] for record in audit_reader.records(path, after=1)] == list(range(1, 25))
+    told = [json.loads(line)["seq"] for _, _, line in [*begun[1], *read]]
+    assert told == list(range(1, len(told) + 1))
 
 
 def test_verify_tells_people_what_was_changed(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ the chain proves that nothing was changed by less.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 GENESIS = "0" * 64
 _ROTATED = re.compile(r"\.\d{12}\Z")
@@ -89,12 +91,34 @@ def files(path: Path) -> list[Path]:
     return [*sorted(rotated), *([path] if path.exists() else [])]
 
 
+def streams(path: Path, *, after: int = 0) -> Iterator[tuple[Path, BinaryIO]]:
+    """The log's files as in `files`, open; those that end before the record `after` are left out. Each comes once, and none is missed,
+    though a writer puts the current one away meanwhile: it is opened before it is known which others there are.
+    """
+    with ExitStack() as stack:
+        current: BinaryIO | None = None
+        with suppress(FileNotFoundError):
+            current = stack.enter_context(path.open("rb"))
+        seen: list[os.stat_result] = []
+        for file in files(path):
+            if file == path or int(file.name.rpartition(".")[2]) <= after:
+                continue
+            try:
+                stream = file.open("rb")
+            except FileNotFoundError:
+                continue  # somebody keeps it elsewhere from now on; whoever verifies sees the gap
+            with stream:
+                seen.append(os.fstat(stream.fileno()))
+                yield file, stream
+        if current is not None and not any(os.path.samestat(os.fstat(current.fileno()), one) for one in seen):
+            yield path, current
+
+
 def lines(path: Path) -> Iterator[tuple[Path, int, bytes]]:
     """(file, line number, line) of everything in the log."""
-    for file in files(path):
-        with file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                yield file, number, line
+    for file, stream in streams(path):
+        for number, line in enumerate(stream, 1):
+            yield file, number, line
 
 
 def verify(path: Path) -> Verdict:

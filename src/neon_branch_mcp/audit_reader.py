@@ -76,15 +76,8 @@ def call_of(record: Mapping[str, Any]) -> Call:
 
 def records(path: Path, *, after: int = 0) -> Iterator[dict[str, Any]]:
     """The whole records of the log with a number above `after`, oldest first. Files that end before it are not read."""
-    for file in audit_chain.files(path):
-        if file != path and int(file.name.rpartition(".")[2]) <= after:
-            continue
-        try:
-            stream = file.open("rb")
-        except FileNotFoundError:
-            continue  # rotated just now; the next reading finds it under its new name
-        with stream:
-            for line in stream:
-                record = audit_chain.parse(line) if line.endswith(b"\n") else None
-                if record is not None and record["seq"] > after:
-                    yield record
+    for _, stream in audit_chain.streams(path, after=after):
+        for line in stream:
+            record = audit_chain.parse(line) if line.endswith(b"\n") else None
+            if record is not None and record["seq"] > after:
+                yield record
