@@ -1,5 +1,6 @@
 """The guard as one thing: text → worker → policy, with the facts of the database's catalogue where they are needed."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class Guard:
         self._policy = policy
         self._layers = layers
         self._pool = StatementPool(spawned=spawned)
+        self._reads: OrderedDict[tuple[str, str, BranchAccess, Intent], tuple[Report, VettedSql]] = OrderedDict()
 
     async def warm(self) -> None:
         """Start what the first statement would otherwise wait for."""
@@ -41,7 +43,14 @@ class Guard:
         elsewhere: Collection[str] = (),
     ) -> VettedSql:
         """`sql` as the executor takes it, or Refused. The database is asked only when the text alone is not refused already."""
-        report = await self._report(sql, reading=access.access == "read-only" or intent == "query")
+        reading = access.access == "read-only" or intent == "query"
+        report = await self._report(sql, reading=reading)
+        asked = (sql, branch.name, access, intent)
+        # Nothing but these, the report and the catalogue decides about a read (`decide`): by the same ones it was decided before.
+        if reading and (before := self._reads.get(asked)) is not None and before[0] is report:
+            self._reads.move_to_end(asked)
+            if before[1].catalogue is await catalogue(fresh=False):
+                return before[1]
 
         def judged(facts: FunctionCatalogue | None) -> VettedSql | Refuse:
             verdict = decide(
@@ -63,6 +72,10 @@ class Guard:
             if isinstance(verdict, Refuse) and facts is not False:
                 raise verdict.error()
             if isinstance(verdict, VettedSql) and facts is not None:
+                if reading:
+                    self._reads[asked] = report, verdict
+                    while len(self._reads) > REMEMBERED_READS:
+                        self._reads.popitem(last=False)
                 return verdict
         raise AssertionError("the last round always decides")
 
@@ -80,4 +93,5 @@ class Guard:
         await self._pool.aclose()
 
 
+REMEMBERED_READS = 256
 PARSED_WRITE = 20_000  # where writing is allowed, a longer text is no SELECT whose rows are worth stopping early
