@@ -27,13 +27,15 @@ from tests.stdio_client import RawClient, ToolFailed, clean_env, raw_server
 
 DATA = "NEON_BRANCH_MCP_LOCAL_DATA_DIR"
 AUDIT = "NEON_BRANCH_MCP_AUDIT_PATH"
+PORTS = {"NEON_BRANCH_MCP_LOCAL_FIRST_PORT": "13000", "NEON_BRANCH_MCP_LOCAL_LAST_PORT": "13499"}
+"""Of these tests alone: while a server that was killed is not there again, another plane's tests must not take its ports."""
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A data directory and an audit that the tests of this module share."""
     folder = tmp_path_factory.mktemp("audited")
-    return {DATA: str(folder / "data"), AUDIT: str(folder / "audit.jsonl")}
+    return {DATA: str(folder / "data"), AUDIT: str(folder / "audit.jsonl"), **PORTS}
 
 
 def records(path: str) -> list[dict[str, Any]]:
