@@ -101,8 +101,7 @@ class Call(Try):
             return None, _second((await wire.together(*opening)).all() if opening else ())
         explain = Statement(PREFLIGHT + self.vetted.text[body:], self._params, self._types)
         batch = await wire.together(*opening, explain)
-        if batch.error is not None and len(batch.results) < len(opening):
-            raise batch.error
+        batch.check_first(len(opening))
         with translating(sql=self.vetted.text, prefix=len(PREFLIGHT) - body):
             *opened, plan = batch.all()
         told = (plan.get_value(0, 0) or b"[]").decode()
@@ -144,8 +143,7 @@ class Call(Try):
         sink, wanted = self._sink, self._wanted()
         declare = Statement(DECLARE + self.vetted.text, self._params, self._types)
         batch = await wire.together(*opening, declare, _fetch(wanted))
-        if batch.error is not None and len(batch.results) < len(opening):
-            raise batch.error
+        batch.check_first(len(opening))
         with translating(sql=self.vetted.text, prefix=len(DECLARE)):
             result = batch.all()[-1]
         while True:

@@ -1,9 +1,9 @@
 """Runs what the guard let through, over a connection of its own, and nothing else.
 
-Reading: `BEGIN READ ONLY`, time-outs of the transaction's own, the catalogue's stamp compared, EXPLAIN (VERBOSE) judged, then the
-caller's own text through `DECLARE … CURSOR FOR` (or, for SHOW and EXPLAIN, the extended protocol), which the server refuses when it
-holds two statements; always rolled back. Writing: what Postgres allows; one statement commits by itself, a script as the simple
-protocol does it. A connection serves one call and is closed.
+Reading: `BEGIN READ ONLY`, time-outs of the transaction's own, the catalogue's stamp compared, EXPLAIN (VERBOSE) judged (`opening`: where
+nothing was committed since, both may stand), then the caller's own text through `DECLARE … CURSOR FOR` (or, for SHOW and EXPLAIN, the
+extended protocol), which the server refuses when it holds two statements; always rolled back. Its connection may be kept, and is cleaned.
+Writing: what Postgres allows; one statement commits by itself, a script as the simple protocol does it, over a connection of its own.
 """
 
 from collections import OrderedDict

@@ -51,6 +51,11 @@ class Batch:
             raise self.error
         return self.results
 
+    def check_first(self, statements: int) -> None:
+        """Raises the error where one of so many statements at the beginning failed."""
+        if self.error is not None and len(self.results) < statements:
+            raise self.error
+
 
 @dataclass(frozen=True)
 class Moment:
