@@ -6,6 +6,7 @@ beside this loop. A client may ask for more at once than runs at once: the rest 
 heard all the same, until what waits is too much; then the pipe is not read until some of it has run.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -93,7 +94,8 @@ class _Conversation:
         self._lanes = (self._calls, self._sdk.lane)
 
     async def serve(self) -> None:
-        async with anyio.create_task_group() as tasks:
+        # The calls have a group of their own: a task of anyio's costs as much as a tenth of a small read.
+        async with anyio.create_task_group() as tasks, asyncio.TaskGroup() as calls:
             async for line in lines_of(self._handover):
                 if not line.strip():
                     continue
@@ -101,12 +103,14 @@ class _Conversation:
                 if isinstance(message, Unreadable):
                     await self._output.write(message.text())
                 else:
-                    await self._take(message, line, tasks)
+                    await self._take(message, line, tasks, calls)
             await self._drain()
             tasks.cancel_scope.deadline = anyio.current_time() + LAST
             await self._let_go()
 
-    async def _take(self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup) -> None:
+    async def _take(
+        self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup, calls: asyncio.TaskGroup
+    ) -> None:
         """Answer a message, or see to it that it is answered in its turn."""
         if not is_id(message.get("id")) or message.get("method") is None:
             self._hear(message, line)
@@ -116,14 +120,18 @@ class _Conversation:
             if not self._called:  # many sessions call nothing, and need no process for the guard
                 self._called = True
                 tasks.start_soon(self._app.warm_up)
-            self._calls.enter(call.id, len(line), partial(self._begin, call, tasks))
+            self._calls.enter(call.id, len(line), partial(self._begin, call, calls))
         elif (answer := self._known(message)) is not None:
             if message["method"] == "initialize" and self._greet(message, line):
                 return
             await self._output.write_bytes(answer)
         else:
             self._sdk.ask(message, line, tasks)
-        await self._while(lambda: sum(lane.size for lane in self._lanes) > MOST_WAITING)
+        if self._has_too_much():
+            await self._while(self._has_too_much)
+
+    def _has_too_much(self) -> bool:
+        return self._calls.size + self._sdk.lane.size > MOST_WAITING
 
     def _known(self, message: dict[str, Any]) -> bytes | None:
         """The answer in the snapshot. Once the SDK's server is there it has the handshake; a ping waits for nothing."""
@@ -163,21 +171,21 @@ class _Conversation:
                 running.scope.cancel()
         return known
 
-    def _begin(self, call: ToolCall, tasks: anyio.abc.TaskGroup) -> None:
+    def _begin(self, call: ToolCall, calls: asyncio.TaskGroup) -> None:
         running = _Running(call)
         self._running.add(running)
-        tasks.start_soon(self._call, running)
+        calls.create_task(self._call(running))
 
     async def _call(self, running: _Running) -> None:
         call = running.call
         caller = self._caller if call.client is None else replace(self._caller, client=call.client)
-        line = _closed(call.id)
+        line = b""
         with running.scope:
             line = answered(
                 call, await self._runners[call.tool].run(call.arguments, caller, counted(self._report_to(call)))
             )
         if not running.given_up:
-            await self._output.write_bytes(line + b"\n")
+            await self._output.write_bytes((line or _closed(call.id)) + b"\n")
         self._running.discard(running)
         self._calls.leave()
         self._ended.set()

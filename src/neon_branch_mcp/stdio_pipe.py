@@ -9,7 +9,6 @@ import os
 import re
 import select
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +29,8 @@ _ID = rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]{0,200}")\s*'
 _VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
 _FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb",")
 _LAST = re.compile(rb"[,{]\s*" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*$")
+# json.loads looks at eight arguments each time.
+_decoded = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_message(line: bytes) -> dict[str, Any] | Unreadable:
             f"The message is not UTF-8 at byte {exc.start + 1}. Nothing was done.",
         )
     try:
-        message = json.loads(text)
+        message = _decoded(text)
     except (ValueError, RecursionError) as exc:
         return Unreadable(PARSE_ERROR, fault or f"The message is not JSON: {exc}.")
     if not isinstance(message, dict):
@@ -110,15 +111,16 @@ async def lines_of(handover: Handover) -> AsyncIterator[bytes]:
         yield line
     coming, ended = _Line(), handover.closed
     coming.add(handover.rest)
-    while not ended:
-        data = await _read(handover.input_fd)
-        ended = not data
-        first, *others = data.split(b"\n")
-        coming.add(first)
-        for following in others:
-            yield coming.whole()
-            coming = _Line()
-            coming.add(following)
+    with _Input(handover.input_fd) as pipe:
+        while not ended:
+            data = await pipe.read()
+            ended = not data
+            first, *others = data.split(b"\n")
+            coming.add(first)
+            for following in others:
+                yield coming.whole()
+                coming = _Line()
+                coming.add(following)
     if rest := coming.whole():
         yield rest
 
@@ -142,26 +144,53 @@ class _Line:
         return b"".join([*self._parts, self._end])
 
 
-async def _read(fd: int) -> bytes:
-    while True:
-        with suppress(PermissionError):  # a file, for which nobody ever waits
-            await _readable(fd)
-        with suppress(BlockingIOError):  # who shares the pipe with us was faster
-            return read_some(fd, CHUNK)
+class _Input:
+    """The client's end, for one reader on the event loop. A context: the loop goes on watching it between two messages, which costs
+    less than to begin anew, until one comes while nobody reads.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._coming: asyncio.Future[bytes] | None = None
+        self._watched = False
+
+    def __enter__(self) -> "_Input":
+        return self
+
+    async def read(self) -> bytes:
+        """What has come, as soon as there is something; nothing at the end."""
+        if not self._watched:
+            try:
+                self._loop.add_reader(self._fd, self._come)
+            except PermissionError:  # a file, for which nobody ever waits
+                return read_some(self._fd, CHUNK)
+            self._watched = True
+        self._coming = self._loop.create_future()
+        return await self._coming
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def _come(self) -> None:
+        """Reads at once what the loop has just seen: a moment later it may be read, and reading would wait for more."""
+        if self._coming is None or self._coming.done():  # nobody reads on: the loop would tell it again and again
+            self._leave()
+            return
+        try:
+            self._coming.set_result(read_some(self._fd, CHUNK))
+        except BlockingIOError:  # who shares the pipe with us was faster
+            return
+        except OSError as exc:
+            self._coming.set_exception(exc)
+
+    def _leave(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._loop.remove_reader(self._fd)
 
 
-async def _readable(fd: int) -> None:
-    """As anyio.wait_readable, which takes twice as long: this waits for every message."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(fd, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(fd)
-
-
-def _write_some(fd: int, data: memoryview) -> int:
+def _write_some(fd: int, data: bytes | memoryview) -> int:
     try:
         return os.write(fd, data)
     except BlockingIOError:
@@ -188,6 +217,11 @@ class Output:
 
     async def write_bytes(self, line: bytes) -> None:
         """The same for a line that is encoded already. Whoever is cancelled in the middle of one leaves its end to the next."""
+        if self._is_free() and len(line) <= NEVER_BLOCKS and self._poll.poll(0):
+            self._torn = line[_write_some(self._fd, line) :]
+            if not self._torn:
+                return
+            line = b""
         async with self._writing:
             left, torn = memoryview(self._torn + line), len(self._torn)
             whole = len(left)
@@ -200,6 +234,10 @@ class Output:
             finally:
                 if left and (torn or len(left) < whole):
                     self._torn = bytes(left)
+
+    def _is_free(self) -> bool:
+        """Whether nobody writes, and nothing is left of another line."""
+        return not self._torn and not self._writing.locked()
 
     def has_reader(self) -> bool:
         """Whether the client's end of the pipe is still open, as far as the system tells."""

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,20 +125,11 @@ class ToolRunner:
         return Answer(self.spec.text(result) if self.spec.text else structured.decode(), structured)
 
 
-class ToolRunners(Mapping[str, ToolRunner]):
+class ToolRunners(dict[str, ToolRunner]):
     """The tools that a server with these settings offers, by name, in the order of the table."""
 
     def __init__(self, app: App) -> None:
-        self._runners = {spec.name: ToolRunner(spec, app) for spec in served_tools(app.config)}
-
-    def __getitem__(self, name: str) -> ToolRunner:
-        return self._runners[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._runners)
-
-    def __len__(self) -> int:
-        return len(self._runners)
+        super().__init__({spec.name: ToolRunner(spec, app) for spec in served_tools(app.config)})
 
 
 def served_tools(config: Config) -> list[ToolSpec]:
