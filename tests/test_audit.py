@@ -67,6 +67,32 @@ async def test_a_read_that_finds_the_log_taken_waits_without_holding_up_the_othe
     assert audit_chain.verify(path).problem is None
 
 
+def test_what_another_process_added_is_read_on_the_spot_unless_it_is_much(path: Path) -> None:
+    ours, theirs = LogFile(path, 1 << 20), LogFile(path, 1 << 20)
+    ours.append({"n": 1}, durable=False)
+    theirs.append({"n": 2}, durable=False)
+    ours.append({"n": 3}, durable=False, wait=False)
+    assert [record["n"] for record in records(path)] == [1, 2, 3]
+    for _ in range(9):
+        theirs.append({"sql": "x" * 8_000}, durable=False)
+    with pytest.raises(BlockingIOError):
+        ours.append({"n": 4}, durable=False, wait=False)
+    ours.append({"n": 4}, durable=False)
+    assert audit_chain.verify(path) == audit_chain.Verdict(13, 1, 0, None)
+
+
+async def test_a_text_with_half_of_a_surrogate_pair_is_recorded_as_it_is(path: Path) -> None:
+    audit = make(path)
+    await audit.record(Entry("query", "read", sql="SELECT '\ud83d \u00e9 \U0001f418'"), Outcome())
+    await audit.record(Entry("query", "read", sql="SELECT '\u00e9 \U0001f418'"), Outcome())
+    assert [line["sql"] for line in records(path)] == [
+        "SELECT '\ud83d \u00e9 \U0001f418'",
+        "SELECT '\u00e9 \U0001f418'",
+    ]
+    assert audit_chain.verify(path) == audit_chain.Verdict(2, 1, 0, None)
+    assert "\u00e9 \U0001f418" in path.read_text(encoding="utf-8"), "a person reads it"
+
+
 async def test_a_refusal_names_its_rule(path: Path) -> None:
     await make(path).record(Entry("run_sql", "write", sql="DROP TABLE users"), Outcome("refused", rule="kind"))
     (line,) = records(path)

@@ -1,6 +1,7 @@
 """The composition root: settings become a running application, opened piece by piece as calls need them."""
 
 import logging
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -125,7 +126,7 @@ class App:
                     client = await self._client(caller.credential, self.config.neon.retry_budget)
                     branches = Branches(client, self.config, session=caller.session)
                     self._workspaces[owner] = Workspace(client, branches, owner)
-        self._used[owner] = anyio.current_time()
+        self._used[owner] = time.monotonic()
         return self._workspaces[owner]
 
     async def identify(self, credential: Secret | None) -> Identity:
@@ -152,7 +153,7 @@ class App:
 
     async def _close_idle(self) -> None:
         """Callers come and go: those that went are forgotten, long after their last call can have ended."""
-        oldest = anyio.current_time() - max(IDLE, 2 * self.config.sql.call_timeout)
+        oldest = time.monotonic() - max(IDLE, 2 * self.config.sql.call_timeout)
         for owner in [o for o, used in self._used.items() if used < oldest]:
             await self._close_workspace(owner)
 

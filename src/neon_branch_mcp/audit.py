@@ -11,8 +11,7 @@ import logging
 import os
 import threading
 import time
-import uuid
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MAX_SQL = 20_000
 """Characters of SQL kept in a record; longer text is cut, and its hash tells the whole."""
+NEAR = 1 << 16
+"""Bytes of other writers' records that are read in less time than a thread takes."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,13 @@ class Token:
     entry: Entry
     started: float
     recorded: bool
+    facts: Mapping[str, Any] | None = None
+    """The entry as it is written, where that is made already."""
+
+
+def new_id() -> str:
+    """What a call is called in the record: twelve hexadecimal digits."""
+    return os.urandom(6).hex()
 
 
 def default_path() -> Path:
@@ -89,7 +97,7 @@ class Audit:
 
         Raises Refused when a change cannot be recorded: then it must not be made.
         """
-        token = Token(uuid.uuid4().hex[:12], entry, time.monotonic(), entry.effect == "write")
+        token = Token(new_id(), entry, time.monotonic(), entry.effect == "write")
         if not (token.recorded and self._config.enabled):
             return token
         try:
@@ -103,11 +111,17 @@ class Audit:
             ) from exc
         return token
 
+    def foresee(self, entry: Entry, started: float) -> Token:
+        """A read, with all that is written of it when it ends but its outcome. `started` is by the monotonic clock."""
+        return Token(
+            new_id(), entry, started, recorded=False, facts=self._facts(entry) if self._config.enabled else None
+        )
+
     async def end(self, token: Token, outcome: Outcome) -> None:
         """Records what came of a call. Never fails the call: what happened has happened, and the log says if this was not written."""
         if not self._config.enabled:
             return
-        facts: dict[str, Any] = {} if token.recorded else self._facts(token.entry)
+        facts: Mapping[str, Any] = {} if token.recorded else token.facts or self._facts(token.entry)
         record = {
             "event": "end" if token.recorded else "call",
             "call": token.call,
@@ -117,10 +131,11 @@ class Audit:
             "ms": round((time.monotonic() - token.started) * 1000),
         }
         stamped = _stamped(record)
-        # A line that only goes to the system's cache costs less than a thread does.
-        with suppress(OSError):  # a real fault shows again, and is told, below
+        try:  # a line that only goes to the system's cache costs less than a thread does
             self._file.append(stamped, durable=False, wait=False)
             return
+        except OSError:
+            pass  # a real fault shows again, and is told, below
         with anyio.CancelScope(shield=True):
             try:
                 await anyio.to_thread.run_sync(lambda: self._file.append(stamped, durable=False))
@@ -129,7 +144,7 @@ class Audit:
 
     async def record(self, entry: Entry, outcome: Outcome) -> None:
         """Records a call that came to nothing, such as a refused one, in one line."""
-        await self.end(Token(uuid.uuid4().hex[:12], entry, time.monotonic(), recorded=False), outcome)
+        await self.end(Token(new_id(), entry, time.monotonic(), recorded=False), outcome)
 
     def _facts(self, entry: Entry) -> dict[str, Any]:
         facts = {k: v for k, v in vars(entry).items() if v not in ("", None) and k != "sql"}
@@ -163,7 +178,8 @@ class LogFile:
     _head: Head = field(default_factory=Head)
 
     def __post_init__(self) -> None:
-        self._head_path = audit_chain.head_path(self.path)
+        self._head_path = str(audit_chain.head_path(self.path))
+        self._path = str(self.path)
 
     def append(self, record: dict[str, Any], *, durable: bool, wait: bool = True) -> None:
         """Adds a record; it is on disk when this returns if `durable`. Raises OSError, and then nothing was added: BlockingIOError
@@ -175,11 +191,12 @@ class LogFile:
             lock_fd = self._open_head()
             try:
                 fcntl.flock(lock_fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                if self._current():
+                more = self._more()
+                if more == 0:
                     self._write(record, durable=durable)
                     os.pwrite(lock_fd, self._head.text(), 0)
                     return
-                if not wait:
+                if not wait and not 0 < more < NEAR:
                     raise BlockingIOError("the log is to be read or rotated first")
                 torn = self._catch_up(lock_fd)
                 self._write(record if torn is None else {**record, "torn": torn}, durable=durable)
@@ -193,20 +210,23 @@ class LogFile:
 
     def _open_head(self) -> int:
         for _ in range(2):
-            with suppress(FileNotFoundError):
+            try:
                 return os.open(self._head_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except FileNotFoundError:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         raise FileNotFoundError(errno.ENOENT, "the folder does not stay", str(self.path.parent))
 
-    def _current(self) -> bool:
-        """The file is the one that was written to last, with nothing more in it, and takes another line."""
-        if self._fd < 0 or self._size >= self.max_bytes:
-            return False
+    def _more(self) -> int:
+        """Bytes that others have added to the file that was written to last; -1 where it is no longer that one, or takes no more."""
+        if self._fd < 0:
+            return -1
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._path)
         except FileNotFoundError:
-            return False
-        return found.st_size == self._size and (found.st_dev, found.st_ino) == self._file
+            return -1
+        if (found.st_dev, found.st_ino) != self._file or not self._size <= found.st_size < self.max_bytes:
+            return -1
+        return found.st_size - self._size
 
     def _catch_up(self, lock_fd: int) -> str | None:
         """Opens the current file and finds the head, which another process may have moved. Returns the hash of a cut-off line."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic_core import PydanticSerializationError, to_json
+
 GENESIS = "0" * 64
 _ROTATED = re.compile(r"\.\d{12}\Z")
 
@@ -46,16 +48,22 @@ def seal(record: Mapping[str, Any], head: Head) -> tuple[bytes, Head]:
     """The line of `record` as the next one after `head`, and the new head."""
     body = {"seq": head.seq + 1, **record, "prev": head.hash}
     digest = _digest(body)
-    line = _as_written({**body, "hash": digest}) + "\n"
-    return line.encode(errors="backslashreplace"), Head(head.seq + 1, digest)
+    return _as_written({**body, "hash": digest}) + b"\n", Head(head.seq + 1, digest)
 
 
 def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(_as_hashed(body).encode()).hexdigest()
 
 
+def _as_written(record: Mapping[str, Any]) -> bytes:
+    try:
+        return to_json(record)
+    except PydanticSerializationError:  # half of a surrogate pair
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="backslashreplace")
+
+
 # Made once: every call is recorded, and json.dumps makes an encoder each time.
-_as_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _as_hashed = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode
 
 

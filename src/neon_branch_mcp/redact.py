@@ -18,7 +18,10 @@ _SIGNS = ("napi_", "nbm_", "bearer", "postgres", "password")
 def redact(text: str) -> str:
     """`text` with Neon API keys, bearer tokens and passwords (in connection strings and in SQL) replaced by stars."""
     folded = text.casefold()
-    if not any(sign in folded for sign in _SIGNS):
+    for sign in _SIGNS:
+        if sign in folded:
+            break
+    else:
         return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)

@@ -87,6 +87,7 @@ class _Conversation:
         self._calls = Lane(MOST_AT_ONCE)
         self._running: set[_Running] = set()
         self._called = False
+        self._traced = is_traced()
         self._ended = anyio.Event()
         self._sdk = SdkServers(
             self._output, lambda: build(app, self._caller), MOST_AT_ONCE, self._greeting, lambda: self._ended.set()
@@ -116,7 +117,7 @@ class _Conversation:
             self._hear(message, line)
             return
         call = tool_call(message, self._runners)
-        if call is not None and (call.client is not None or self._greeted) and not is_traced():
+        if call is not None and (call.client is not None or self._greeted) and not self._traced:
             if not self._called:  # many sessions call nothing, and need no process for the guard
                 self._called = True
                 tasks.start_soon(self._app.warm_up)

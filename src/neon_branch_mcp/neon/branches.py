@@ -326,10 +326,13 @@ class Branches:
 
 def _match(branches: Sequence[Branch], wanted: str | None) -> Branch | None:
     """Ids go before names: nobody can shadow a branch by naming another one after its id."""
-    if not wanted:
-        return next((b for b in branches if b.default), None)
-    by_id = next((b for b in branches if b.id == wanted), None)
-    return by_id or next((b for b in branches if b.name == wanted), None)
+    by_name: Branch | None = None
+    for branch in branches:
+        if branch.id == wanted or (branch.default and not wanted):
+            return branch
+        if by_name is None and branch.name == wanted:
+            by_name = branch
+    return by_name
 
 
 def _above(branch: Branch, branches: Sequence[Branch]) -> Sequence[Branch]:
@@ -361,9 +364,11 @@ def password_of(uri: Secret) -> str | None:
 
 def with_password(uri: Secret, password: Secret | None) -> Secret:
     """The URI with `password` where it has none of its own."""
+    if password is None:
+        return uri
     parts = urlsplit(uri.reveal())
     match = _USERINFO.match(parts.netloc)
-    if password is None or match is None or match.group("password"):
+    if match is None or match.group("password"):
         return uri
     netloc = f"{match.group('user')}:{quote(password.reveal(), safe='')}@{match.group('rest')}"
     return Secret(urlunsplit(parts._replace(netloc=netloc)))

@@ -8,8 +8,7 @@ No message repeats a connection string.
 import logging
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import psycopg
 from psycopg import errors as pg
@@ -112,13 +111,22 @@ def fields_of(exc: psycopg.Error, *, sql: str | None, statement_index: int | Non
     )
 
 
-@contextmanager
-def translating(*, sql: str | None = None, statement_index: int | None = None, prefix: int = 0) -> Iterator[None]:
-    """Inside, psycopg's errors leave as errors of our tree, with psycopg's as their cause."""
-    try:
-        yield
-    except psycopg.Error as exc:
-        raise translate(exc, sql=sql, statement_index=statement_index, prefix=prefix) from exc
+class translating:
+    """Inside, psycopg's errors leave as errors of our tree, with psycopg's as their cause. A class, not a generator: this is on the way
+    of every read, twice.
+    """
+
+    def __init__(self, *, sql: str | None = None, statement_index: int | None = None, prefix: int = 0) -> None:
+        self._sql = sql
+        self._statement_index = statement_index
+        self._prefix = prefix
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: object, exc: BaseException | None, _: object) -> None:
+        if isinstance(exc, psycopg.Error):
+            raise translate(exc, sql=self._sql, statement_index=self._statement_index, prefix=self._prefix) from exc
 
 
 def _primary(exc: psycopg.Error) -> str:

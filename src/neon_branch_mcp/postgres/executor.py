@@ -6,6 +6,7 @@ extended protocol), which the server refuses when it holds two statements; alway
 Writing: what Postgres allows; one statement commits by itself, a script as the simple protocol does it, over a connection of its own.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -76,6 +77,9 @@ class Executor:
         self._catalogues: OrderedDict[tuple[str, str, str], FunctionCatalogue] = OrderedDict()
         self._unsure: set[tuple[str, str, str]] = set()
         self._logins: dict[tuple[Secret, Access, str, bool], dict[str, Any]] = {}
+        seconds = config.read_timeout
+        self._limits = _ms(seconds), _ms(min(seconds, config.lock_timeout)), _ms(seconds + 5)
+        """Milliseconds of a read's transaction: for a statement, for a lock, for idling."""
 
     async def run(
         self,
@@ -210,7 +214,7 @@ class Executor:
 
     async def _in_time(self, attempt: Try, work: Coroutine[Any, Any, T]) -> T:
         """Ends `work` where neither Postgres nor the network ends it, and before the caller's deadline can cut off the reason."""
-        remaining = anyio.current_effective_deadline() - anyio.current_time()
+        remaining = anyio.current_effective_deadline() - asyncio.get_running_loop().time()
         seconds = min(self._limit(attempt), max(remaining - CANCELLING, remaining / 2))
         try:
             return await uninterrupted(work, seconds)
@@ -280,9 +284,9 @@ class Executor:
     async def _read(self, wire: Wire, target: Target, call: Call) -> RowSet:
         """In a READ ONLY transaction, which the connection's owner rolls back as soon as it is given back, whatever happens."""
         known = self._firm(target, call)
-        rows = None if known is None else await read_again(wire, call, known, self._limits())
+        rows = None if known is None else await read_again(wire, call, known, self._limits)
         if rows is None:
-            if known is None or not await open_known(wire, call, known, self._limits()):
+            if known is None or not await open_known(wire, call, known, self._limits):
                 await self._open_unknown(wire, target, call)
             rows = await call.rows(wire)
         has_read(wire, call, rows)
@@ -353,16 +357,11 @@ class Executor:
             await roll_back(wire)
 
     def _begin(self, *, read_only: bool) -> str:
-        statement, lock, idle = self._limits()
+        statement, lock, idle = self._limits
         return (
             f"BEGIN{' READ ONLY' if read_only else ''}; SET LOCAL statement_timeout = {statement}; "
             f"SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}"
         )
-
-    def _limits(self) -> tuple[str, str, str]:
-        """Milliseconds of a read's transaction: for a statement, for a lock, for idling."""
-        seconds = self._config.read_timeout
-        return _ms(seconds), _ms(min(seconds, self._config.lock_timeout)), _ms(seconds + 5)
 
     def _reader(self, target: Target) -> tuple[str, Secret] | None:
         """The login for read-only work, where one is configured."""

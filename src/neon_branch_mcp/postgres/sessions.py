@@ -8,7 +8,7 @@ login failed.
 
 import asyncio
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -132,7 +132,7 @@ class Sessions:
         self._find_way = find_way
         self._ways: dict[Connection, Way] = {}
         self._idle: dict[Key, list[_Idle]] = {}
-        self._lent: Counter[Key] = Counter()
+        self._lent: dict[Key, int] = {}
         self._waiting: dict[Key, deque[asyncio.Future[Wire | None]]] = {}
         self._came_back: dict[Key, float] = {}
         self._slots: dict[str, _Slots] = {}
@@ -210,7 +210,7 @@ class Sessions:
         """A kept connection, or a new one; every return needs one `give_back` or `drop`."""
         wire = await self._kept(key) if reuse else None
         if wire is None:
-            self._lent[key] += 1
+            self._note_lent(key)
             try:
                 wire = Wire(await self.connect(login))
             except BaseException:
@@ -274,7 +274,7 @@ class Sessions:
             if not group:
                 self._idle.pop(key, None)
             if wire.usable():
-                self._lent[key] += 1
+                self._note_lent(key)
                 return wire
             self._later(self.close(wire.conn))
         return None
@@ -282,7 +282,7 @@ class Sessions:
     async def _kept(self, key: Key) -> Wire | None:
         """An idle connection; where as many as are kept are in use, one that comes back, as long as any do. None: open one."""
         wire = self._take(key)
-        if wire is not None or self._lent[key] < self._config.pool_size:
+        if wire is not None or self._lent.get(key, 0) < self._config.pool_size:
             return wire
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Wire | None] = loop.create_future()
@@ -343,6 +343,9 @@ class Sessions:
     def _clean(self, wire: Wire) -> None:
         with suppress(psycopg.Error):  # whoever takes it finds that it cannot be used
             wire.send_first()
+
+    def _note_lent(self, key: Key) -> None:
+        self._lent[key] = self._lent.get(key, 0) + 1
 
     def _forget(self, key: Key) -> None:
         """A connection is no longer lent."""

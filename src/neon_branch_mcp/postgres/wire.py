@@ -26,6 +26,7 @@ MAX_MESSAGE = 64 << 20
 NOT_CLEAN = "the session could not be cleaned"
 _BAD = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE, pq.ExecStatus.NONFATAL_ERROR)
 _COPY = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
+_STATES = {int(state): state for state in pq.TransactionStatus}
 _PARTIAL = (pq.ExecStatus.SINGLE_TUPLE, pq.ExecStatus.TUPLES_CHUNK)
 
 
@@ -108,7 +109,7 @@ class Wire:
     @property
     def status(self) -> pq.TransactionStatus:
         """The transaction's state, as the server last said."""
-        return pq.TransactionStatus(self._pgconn.transaction_status)
+        return _STATES[self._pgconn.transaction_status]
 
     @property
     def user(self) -> str:

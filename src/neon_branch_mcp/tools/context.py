@@ -1,6 +1,8 @@
 """What a tool is given: the application, the caller, progress, and the steps that every tool begins with."""
 
+import asyncio
 import functools
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +26,7 @@ class CallFacts:
     sql: str | None = None
     rows: int | None = None
     begun: Token | None = None
+    foreseen: Token | None = None
     workspace: Workspace | None = None
 
 
@@ -46,6 +49,7 @@ class ToolContext:
     tool: str
     progress: Progress
     facts: CallFacts = field(default_factory=CallFacts)
+    started: float = field(default_factory=time.monotonic)
 
     def entry(self, effect: Literal["read", "write"]) -> Entry:
         """The audit's view of this call, as far as it is known by now."""
@@ -68,6 +72,16 @@ class ToolContext:
         """Puts the call on record, on disk, before a change is sent. Raises Refused when that cannot be done: nothing may be changed."""
         if self.facts.begun is None:
             self.facts.begun = await self.app.audit.begin(self.entry("write"))
+
+    def foresee_record(self) -> None:
+        """Puts the record of a read together once its statement is sent, while Postgres works: then nobody waits for that. Nothing but
+        its outcome may become known later.
+        """
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._foresee)
+
+    def _foresee(self) -> None:
+        self.facts.foreseen = self.app.audit.foresee(self.entry("read"), self.started)
 
     async def workspace(self) -> Workspace:
         """The caller's view of Neon."""

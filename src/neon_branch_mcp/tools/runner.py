@@ -7,8 +7,7 @@ model reads. It needs no SDK: a server over stdio answers tool calls without imp
 import inspect
 import json
 import logging
-import time
-import uuid
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ import anyio
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from ..app import App, Caller
-from ..audit import Outcome, Token
+from ..audit import Outcome, Token, new_id
 from ..config import Config
 from ..errors import AuthError, InternalError, NeonBranchError, Refused, SqlError, TimedOut
 from ..models import Progress
@@ -27,6 +26,9 @@ from .context import ToolContext
 from .spec import ToolSpec
 
 log = logging.getLogger(__name__)
+
+_JSON = re.compile(r"\s*[\[{n]")
+"""How a list, an object or null begins."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class ToolRunner:
         return create_model(f"{self.spec.name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
 
     @cached_property
+    def _texts(self) -> frozenset[str]:
+        """The parameters that are a text and nothing else."""
+        return frozenset(name for name, known in self.arguments.model_fields.items() if known.annotation is str)
+
+    @cached_property
     def result(self) -> TypeAdapter[Any]:
         """The tool's result type."""
         return TypeAdapter(self.spec.run.__annotations__["return"])
@@ -66,7 +73,6 @@ class ToolRunner:
     async def run(self, arguments: Mapping[str, Any], caller: Caller, progress: Progress) -> Answer:
         """One call, from raw arguments to what the client gets. Raises nothing but cancellation."""
         ctx = ToolContext(self._app, caller, self.spec.name, progress)
-        started = time.monotonic()
         try:
             caller.check_tool(self.spec.name, writes=self.spec.writes)
             answer = self._answer(await self._run_in_time(ctx, self._checked(arguments)))
@@ -75,19 +81,19 @@ class ToolRunner:
             if isinstance(exc, AuthError):
                 self._app.on_refused(caller)
         except anyio.get_cancelled_exc_class():
-            await self._record(ctx, Outcome("cancelled"), started)
+            await self._record(ctx, Outcome("cancelled"))
             raise
         except Exception:
-            error = InternalError(uuid.uuid4().hex[:12])
+            error = InternalError(new_id())
             log.exception("Internal error %s in %s", error.error_id, self.spec.name)
         else:
-            await self._record(ctx, Outcome(rows=ctx.facts.rows), started)
+            await self._record(ctx, Outcome(rows=ctx.facts.rows))
             return answer
-        await self._record(ctx, _outcome(error), started)
+        await self._record(ctx, _outcome(error))
         return Answer(error.render())
 
-    async def _record(self, ctx: ToolContext, outcome: Outcome, started: float) -> None:
-        token = ctx.facts.begun or Token(uuid.uuid4().hex[:12], ctx.entry("read"), started, recorded=False)
+    async def _record(self, ctx: ToolContext, outcome: Outcome) -> None:
+        token = ctx.facts.begun or ctx.facts.foreseen or Token(new_id(), ctx.entry("read"), ctx.started, recorded=False)
         await self._app.audit.end(token, outcome)
 
     async def _run_in_time(self, ctx: ToolContext, values: dict[str, Any]) -> Any:
@@ -100,12 +106,8 @@ class ToolRunner:
 
     def _checked(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The typed arguments. Raises Refused naming what is wrong, without repeating values."""
-        fields = self.arguments.model_fields
-        read = {
-            name: _read(value, fields[name].annotation if name in fields else str) for name, value in arguments.items()
-        }
         try:
-            checked = self.arguments.model_validate(read)
+            checked = self.arguments.model_validate({name: self._read(name, arguments[name]) for name in arguments})
         except ValidationError as exc:
             problems = "; ".join(
                 f"{'.'.join(map(str, e['loc']))}: "
@@ -115,9 +117,21 @@ class ToolRunner:
             raise Refused(
                 f"{self.spec.name} was not run: {problems}.",
                 rule="arguments",
-                remedy=f"Its arguments are: {', '.join(fields)}.",
+                remedy=f"Its arguments are: {', '.join(self.arguments.model_fields)}.",
             ) from None
-        return {name: getattr(checked, name) for name in fields}
+        return vars(checked)
+
+    def _read(self, name: str, value: Any) -> Any:
+        """Some clients send a list or an object as a text that holds it (Claude Desktop does); such a text is read where no text is
+        wanted.
+        """
+        if not isinstance(value, str) or not _JSON.match(value) or name in self._texts:
+            return value
+        try:
+            read = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return value if isinstance(read, str | int | float) else read
 
     def _answer(self, result: Any) -> Answer:
         # What has its default says nothing: it would only cost the model tokens.
@@ -160,17 +174,6 @@ def counted(report: Callable[[int, str], Any]) -> Progress:
 
 async def unheard(_: str) -> None:
     """Progress that nobody asked to hear of."""
-
-
-def _read(value: Any, wanted: Any) -> Any:
-    """Some clients send a list or an object as a text that holds it (Claude Desktop does); such a text is read where no text is wanted."""
-    if not isinstance(value, str) or wanted is str:
-        return value
-    try:
-        read = json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-    return value if isinstance(read, str | int | float) else read
 
 
 def _outcome(error: NeonBranchError) -> Outcome:

@@ -121,6 +121,8 @@ async def _run(
     vetted = await _vet(ctx, place, sql, intent)
     if vetted.access == "read-write":
         await ctx.about_to_change()
+    else:
+        ctx.foresee_record()
     answer = await ctx.app.executor.run(
         place.target, vetted, params=params, max_rows=max_rows or limits.max_rows, max_bytes=limits.max_bytes
     )
