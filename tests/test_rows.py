@@ -2,6 +2,8 @@
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from neon_branch_mcp.postgres.rows import BUILTIN, DEEP, RowSink, parse_array, reader, value_of
@@ -59,6 +61,24 @@ def test_the_first_row_always_fits() -> None:
     assert len(sink.rows) == 1
     assert sink.size <= 1000
     assert "1,900 characters" in sink.rows[0][0]
+
+
+CELLS = st.none() | st.integers(0, 99999).map(lambda n: str(n).encode()) | st.binary(max_size=40).filter(bool)
+
+
+@given(
+    st.lists(st.lists(st.tuples(CELLS, CELLS), max_size=6), max_size=4), *[st.integers(1, 12)] * 2, st.integers(20, 400)
+)
+def test_rows_that_come_together_are_taken_as_if_each_came_alone(
+    batches: list[list[tuple[bytes | None, bytes | None]]], max_rows: int, max_cell: int, max_bytes: int
+) -> None:
+    limits = {"max_rows": max_rows, "max_bytes": max_bytes, "max_cell": 3 * max_cell}
+    alone, together, readers = RowSink(**limits), RowSink(**limits), [reader(25), str.upper]
+    for batch in batches:
+        for row in batch:
+            alone.add(readers, row)
+        together.add_all(readers, [[row[column] for row in batch] for column in range(2)], len(batch))
+    assert vars(together) == vars(alone)
 
 
 def test_json_that_cannot_be_said_again_stays_text() -> None:

@@ -207,8 +207,9 @@ class Call(Try):
     def _take(self, result: pq.abc.PGresult) -> None:
         columns = range(result.nfields)
         readers = [reader(result.ftype(column)) for column in columns]
-        for row in range(result.ntuples):
-            self._sink.add(readers, [result.get_value(row, column) for column in columns])
+        rows = range(result.ntuples)
+        taken = [[result.get_value(row, column) for row in rows] for column in columns]
+        self._sink.add_all(readers, taken, len(rows))
 
     async def _row_set(
         self, wire: Wire, result: pq.abc.PGresult, *, counted: pq.abc.PGresult | None, statements: int = 1

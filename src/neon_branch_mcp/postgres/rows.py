@@ -226,6 +226,33 @@ class RowSink:
         """True once a row did not fit."""
         return bool(self.full_by)
 
+    def add_all(
+        self, readers: Sequence[Callable[[str], Json]], columns: Sequence[Sequence[bytes | None]], rows: int
+    ) -> None:
+        """Take so many rows, which come as their columns: as `add` takes each in its turn, in less time where they all fit."""
+        if self.full or not columns or not self._take(readers, columns, rows):
+            for row in range(rows):
+                self.add(readers, [column[row] for column in columns])
+
+    def _take(
+        self, readers: Sequence[Callable[[str], Json]], columns: Sequence[Sequence[bytes | None]], rows: int
+    ) -> bool:
+        """Takes them unless a cell is to be cut, or they have too many bytes together. False: nothing was taken."""
+        room = self.max_rows - len(self.rows)
+        if any(max(map(len, filter(None, column)), default=0) > self.max_cell for column in columns):
+            return False
+        values = [_values(read, column[:room]) for read, column in zip(readers, columns, strict=True)]
+        taken = list(map(list, zip(*values, strict=True)))
+        size = _size(taken) - 2 if taken else 0
+        if self.size + size > self.max_bytes:
+            return False
+        self.rows += taken
+        self.size += size
+        if rows > room:
+            self.full_by = "rows"
+            self.left_out += rows - room
+        return True
+
     def add(self, readers: Sequence[Callable[[str], Json]], raw: Sequence[bytes | None]) -> None:
         """Take a row, or note that it did not fit. The first row always fits: its cells are cut shorter. `readers`: of its columns."""
         if not self.full and len(self.rows) >= self.max_rows:
@@ -280,6 +307,12 @@ class RowSink:
                 "or page with LIMIT and OFFSET."
             )
         return ""
+
+
+def _values(read: Callable[[str], Json], column: Sequence[bytes | None]) -> list[Json]:
+    if read is _TEXT:
+        return [None if raw is None else str(raw, "utf-8", "replace") for raw in column]
+    return [None if raw is None else read(str(raw, "utf-8", "replace")) for raw in column]
 
 
 def _size(row: list[Json]) -> int:
