@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Iterable, Iterator
 
-import sqlglot
-from sqlglot import exp
+from sqlglot import Dialect, exp
 from sqlglot.errors import ParseError
 
 from .statements import TreeVerdict
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
+_POSTGRES = Dialect.get_or_raise("postgres")
 ROOTS = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery)
 
 # What may not stand anywhere in a read. By name, because releases move classes; a name that is gone fails at import.
@@ -42,7 +42,7 @@ _REASONS: dict[type[exp.Expr], tuple[str, str]] = {
 def parse(sql: str) -> TreeVerdict:
     """`sql` is one statement by the lexer's count. A reason says why it is not a plain read."""
     try:
-        found = [tree for tree in sqlglot.parse(sql, dialect="postgres") if tree is not None]
+        found = [tree for tree in _POSTGRES.parse(sql) if tree is not None]
     except ParseError as exc:
         return _unparsed(sql, exc)
     except MemoryError:

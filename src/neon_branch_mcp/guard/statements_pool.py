@@ -19,6 +19,7 @@ START_TIMEOUT: Final = 20.0  # importing the parser on a busy machine
 WORKERS: Final = 3
 LONG: Final = 10_000
 """Characters from which on a text may keep a worker for a second or two; one worker is never given to such a text."""
+CHUNK: Final = 1 << 16
 REMEMBERED: Final = 512
 REMEMBERED_LENGTH: Final = 4_000
 
@@ -110,7 +111,7 @@ class StatementPool:
         except TimeoutError:
             # Not the text's fault for certain: a machine that stands still for a moment must not make an honest read unreadable for good.
             return Report("bad", "parse", f"reading it took longer than {self._timeout:g} seconds"), False
-        except (OSError, EOFError, asyncio.IncompleteReadError):
+        except (OSError, EOFError):
             return Report("bad", "parse", "the process that reads statements ended over it"), False
         finally:
             # A cancelled call leaves a worker in the middle of a frame: it must not answer the next one.
@@ -136,23 +137,17 @@ class StatementPool:
 
 
 class _Worker:
-    """One process and our end of its pipe."""
+    """One process and our end of its pipe, which is read and written without asyncio's streams: they take as long as a small text."""
 
-    def __init__(self, spawned: Spawned, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, spawned: Spawned) -> None:
         self._process = spawned.process
-        self._reader = reader
-        self._writer = writer
+        self._pipe = spawned.pipe
+        self._pipe.setblocking(False)
 
     @classmethod
     async def start(cls, spawned: Spawned | None = None) -> "_Worker":
         """A worker that has answered once: that of a process which was started before, else of a new one."""
-        spawned = spawned or spawn()
-        try:
-            worker = cls(spawned, *await asyncio.open_unix_connection(sock=spawned.pipe))
-        except BaseException:
-            spawned.pipe.close()  # which ends it
-            await asyncio.shield(asyncio.to_thread(spawned.process.wait))
-            raise
+        worker = cls(spawned or spawn())
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await worker.ask({"sql": "SELECT 1", "mode": "read"})
@@ -162,15 +157,22 @@ class _Worker:
         return worker
 
     async def ask(self, request: dict[str, object]) -> Report:
-        """Send one frame, read one. Raises OSError or IncompleteReadError when the process is gone."""
+        """Send one frame, read one. Raises OSError or EOFError when the process is gone."""
         data = json.dumps(request).encode()
-        self._writer.write(HEADER.pack(len(data)) + data)
-        await self._writer.drain()
-        size = HEADER.unpack(await self._reader.readexactly(HEADER.size))[0]
-        return Report.from_json(json.loads(await self._reader.readexactly(size)))
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self._pipe, HEADER.pack(len(data)) + data)
+        parts, size, whole = [], 0, HEADER.size
+        while size < whole:
+            if not (part := await loop.sock_recv(self._pipe, CHUNK)):
+                raise EOFError
+            parts.append(part)
+            size += len(part)
+            if whole == HEADER.size and size >= whole:
+                whole += HEADER.unpack(b"".join(parts)[: HEADER.size])[0]
+        return Report.from_json(json.loads(b"".join(parts)[HEADER.size :]))
 
     async def kill(self) -> None:
         """End the process and reap it."""
         self._process.kill()
-        self._writer.close()
+        self._pipe.close()
         await asyncio.to_thread(self._process.wait)
