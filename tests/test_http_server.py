@@ -159,6 +159,15 @@ async def test_broken_requests_get_an_error_and_no_traceback(server: Running, bo
         assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize("number", ["null", "{}", "1.5", "true"])
+async def test_a_request_whose_id_is_none_is_told_so(server: Running, number: str) -> None:
+    for headers in ({}, {"mcp_protocol_version": "2026-07-28"}):
+        answer = await post(server, b'{"jsonrpc":"2.0","id":%s,"method":"tools/list"}' % number.encode(), **headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32600)
+    heard = b'{"jsonrpc":"2.0","id":null,"method":"notifications/initialized"}'
+    assert (await post(server, heard)).status_code == 202, "some clients write null for what they do not set"
+
+
 async def test_a_body_beyond_the_limit_is_not_read(plane: LocalPlane) -> None:
     async with running(plane_config(plane, http={"max_body": 2048})) as server:
         assert (await post(server, b" " * 2049)).status_code == 413

@@ -35,6 +35,18 @@ def is_request(message: Mapping[str, Any]) -> bool:
     )
 
 
+def has_bad_id(message: Mapping[str, Any]) -> bool:
+    """Whether a message asks something under an id that is none (JSON-RPC 2.0, section 4; MCP, "Messages"). A client that writes what it
+    does not set as null makes no request of a notification.
+    """
+    if not isinstance(method := message.get("method"), str) or "id" not in message or is_id(message["id"]):
+        return False
+    return message["id"] is not None or not method.startswith("notifications/")
+
+
+BAD_ID = "The id of a request must be a text or an integer."
+
+
 def other_spelling(number: str | int) -> str | int | None:
     """The same number as a text, or the number that a text is: some clients give up a request by that."""
     if isinstance(number, int):

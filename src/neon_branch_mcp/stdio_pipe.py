@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from .envelope import holds_half_a_pair, is_id
+from .envelope import BAD_ID, has_bad_id, holds_half_a_pair, is_id
 from .front import GONE, Handover, read_some
 
 CHUNK = 1 << 16
@@ -90,11 +90,7 @@ def _wrong_request(message: dict[str, Any]) -> str | None:
         return "The message is a request and a response."
     if not isinstance(message.get("params", {}), dict | None):
         return "The params are no JSON object."
-    if "id" not in message or is_id(message["id"]):
-        return None
-    if message["id"] is None and method.startswith("notifications/"):
-        return None  # of a client that writes what it does not set as null
-    return "The id of a request must be a text or an integer."
+    return BAD_ID if has_bad_id(message) else None
 
 
 def _id_at_an_end(line: bytes) -> Any:

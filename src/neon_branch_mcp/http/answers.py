@@ -28,11 +28,14 @@ STATUS: Mapping[type[NeonBranchError], int] = {
 """Errors that may happen at the door; any other is 503 as well: what checks callers does not work."""
 SERVER_ERROR = -32000
 """The JSON-RPC code that implementations may use as they like."""
+INVALID_REQUEST = -32600
 
 
-def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+def refusal(
+    status: int, message: str, headers: Mapping[str, str] | None = None, *, code: int = SERVER_ERROR
+) -> Response:
     """An answer to a request that was not read, or not let through."""
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": SERVER_ERROR, "message": message}}
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
     return Response(
         json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         status_code=status,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import anyio
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from pydantic_core import from_json
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -14,8 +15,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ..app import Caller
 from ..config import HttpConfig
+from ..envelope import BAD_ID, has_bad_id
 from ..errors import AuthError, LimitExceeded, NeonBranchError
-from .answers import refusal, status_of
+from .answers import INVALID_REQUEST, refusal, status_of
 from .auth import Authenticator, bearer
 from .callers import NAME_LENGTH, SCOPE_KEY
 from .direct import DirectCalls
@@ -122,12 +124,13 @@ class McpEndpoint:
         await _while_connected(receive, gone, self._answered(scope, body, gone, counted))
 
     async def _answered(self, scope: Scope, body: bytes, gone: anyio.Event, send: Send) -> None:
-        if self._may_stream(body):
-            await self._streaming.handle_request(scope, _replay(body, gone), send)
-        elif (call := self._direct.read(scope, body)) is not None:
+        streams = self._may_stream(body)
+        if not streams and (call := self._direct.read(scope, body)) is not None:
             await _send_json(await self._direct.answer(call, scope[SCOPE_KEY]), send)
+        elif _has_bad_id(body):  # which the SDK takes for a notification: nobody would hear that nothing was done
+            await refusal(400, BAD_ID, code=INVALID_REQUEST)(scope, _replay(body, gone), send)
         else:
-            await self._plain.handle_request(scope, _replay(body, gone), send)
+            await (self._streaming if streams else self._plain).handle_request(scope, _replay(body, gone), send)
 
     def _spend(self, caller: Caller, amount: int) -> None:
         if wait := self._bytes.take(caller.identity, amount):
@@ -193,6 +196,14 @@ async def _while_connected(receive: Receive, gone: anyio.Event, work: Awaitable[
             await work
         finally:
             watcher.cancel()
+
+
+def _has_bad_id(body: bytes) -> bool:
+    try:
+        message = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and has_bad_id(message)
 
 
 async def _send_json(body: bytes, send: Send) -> None:
