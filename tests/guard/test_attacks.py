@@ -139,11 +139,11 @@ def test_the_probe_sees_what_it_is_for(probe: Probe) -> None:
         "CREATE TABLE made (i int)",
         "UPDATE canary SET v = 1",
         "SELECT nextval('counter')",
-        "SELECT pg_advisory_lock(1)",
         "SELECT pg_notify('deploy', 'x')",
         "SELECT pg_stat_reset()",
         "SELECT pg_reload_conf(), pg_sleep(0.3)",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bystander'",
+        "SELECT pg_advisory_lock(1)",  # last: each look waits for a lock that may be on its way out
     )
     state = probe.state()
     for effect in effects:

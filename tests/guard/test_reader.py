@@ -110,6 +110,7 @@ async def test_without_the_predefined_roles_every_table_is_granted(
         client = await make_client(uri, sql=as_reader(report))
         assert (await client("SELECT current_user, one FROM theirs")).rows == [[ROLE, 1]]
     finally:
+        await rest()  # the last read's locks go
         probe.conn.execute(
             f"ALTER DATABASE {database} OWNER TO shop_owner; REASSIGN OWNED BY plain_owner TO shop_owner".encode()
         )
