@@ -12,9 +12,13 @@ import anyio
 import pytest
 
 from neon_branch_mcp import audit_chain
+from neon_branch_mcp.app import Caller, open_app
 from neon_branch_mcp.audit import Audit, Entry, LogFile, Outcome
-from neon_branch_mcp.config import AuditConfig
+from neon_branch_mcp.config import AuditConfig, Config
 from neon_branch_mcp.errors import Refused
+from neon_branch_mcp.tools.context import ToolContext
+from neon_branch_mcp.tools.runner import ToolRunner, unheard
+from neon_branch_mcp.tools.spec import ToolSpec
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +154,25 @@ def log_of(path: Path, count: int) -> LogFile:
     for number in range(count):
         log.append({"event": "call", "n": number}, durable=False)
     return log
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [(True, "It may have taken effect"), (False, "Nothing is known to be done")]
+)
+async def test_a_bug_after_a_change_has_begun_does_not_say_that_nothing_was_done(
+    path: Path, changes: bool, said: str
+) -> None:
+    async def broken(ctx: ToolContext) -> None:
+        """Fails."""
+        if changes:
+            await ctx.about_to_change()
+        raise ZeroDivisionError
+
+    async with open_app(Config(audit=AuditConfig(path=path))) as app:
+        answer = await ToolRunner(ToolSpec(broken, "Broken", "write", "sql"), app).run({}, Caller(), unheard)
+    assert answer.is_error
+    assert said in answer.text
+    assert [line["event"] for line in records(path)] == (["begin", "end"] if changes else ["call"])
 
 
 def test_a_changed_record_shows(path: Path) -> None:

@@ -63,6 +63,24 @@ def test_the_first_row_always_fits() -> None:
     assert "1,900 characters" in sink.rows[0][0]
 
 
+def test_numbers_in_json_that_python_does_not_read_stay_text() -> None:
+    digits, tiny = "9" * 5_000, "1e-9999999999999999999999"
+    assert value_of(114, f'{{"a": [{digits}], "b": {tiny}}}'.encode(), 10_000) == {"a": [digits], "b": tiny}
+    assert value_of(114, b"[-9007199254740991, -9007199254740992]", 100) == [-9007199254740991, "-9007199254740992"]
+
+
+def test_of_rows_that_do_not_fit_no_more_are_read_than_fit() -> None:
+    read: list[str] = []
+
+    def counting(text: str) -> str:
+        read.append(text)
+        return text
+
+    sink = RowSink(max_rows=500, max_bytes=1_000, max_cell=100)
+    sink.add_all([counting], [[b"x" * 90] * 400], 400)
+    assert (len(sink.rows), len(read), sink.full_by) == (10, 11, "bytes")
+
+
 CELLS = st.none() | st.integers(0, 99999).map(lambda n: str(n).encode()) | st.binary(max_size=40).filter(bool)
 
 

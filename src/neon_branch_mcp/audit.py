@@ -271,21 +271,20 @@ class LogFile:
         return self._fd
 
     def _read_end(self, fd: int, size: int) -> tuple[Head, str | None]:
-        tail, start = b"", size
-        while start > 0:
+        parts: list[bytes] = []
+        start, newlines = size, 0
+        while start > 0 and newlines < 2:
             step = min(65_536, start)
             start -= step
-            tail = os.pread(fd, step, start) + tail
-            whole, _, cut = tail.rpartition(b"\n")
-            newline = whole.rfind(b"\n")
-            if newline >= 0 or start == 0:
-                torn = audit_chain.torn_hash(cut) if cut else None
-                if (record := audit_chain.parse(whole[newline + 1 :])) is not None:
-                    return Head(record["seq"], record["hash"]), torn
-                if not whole:
-                    return Head(), torn
-                raise OSError(f"{self.path.name} ends in a line that is not a record; run audit verify")
-        return Head(), None
+            parts.append(os.pread(fd, step, start))
+            newlines += parts[-1].count(b"\n")
+        whole, _, cut = b"".join(reversed(parts)).rpartition(b"\n")
+        torn = audit_chain.torn_hash(cut) if cut else None
+        if (record := audit_chain.parse(whole.rpartition(b"\n")[2])) is not None:
+            return Head(record["seq"], record["hash"]), torn
+        if whole:
+            raise OSError(f"{self.path.name} ends in a line that is not a record; run audit verify")
+        return Head(), torn
 
     def _write(self, record: dict[str, Any], *, durable: bool) -> None:
         data, head = audit_chain.seal(record, self._head)

@@ -210,12 +210,11 @@ class UnknownOutcome(Unreachable):
 
 
 class InternalError(NeonBranchError):
-    """A bug of ours; the log has the rest under `error_id`."""
+    """A bug of ours; the log has the rest under `error_id`. `began`: a change may have been made."""
 
     code = "internal"
 
-    def __init__(self, error_id: str) -> None:
-        super().__init__(
-            f"An internal error happened; the server's log has it under {error_id}. Nothing is known to be done."
-        )
+    def __init__(self, error_id: str, *, began: bool = False) -> None:
+        done = "It may have taken effect: look before you repeat it." if began else "Nothing is known to be done."
+        super().__init__(f"An internal error happened; the server's log has it under {error_id}. {done}")
         self.error_id = error_id

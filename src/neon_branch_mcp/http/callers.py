@@ -13,6 +13,7 @@ from ..app import Caller
 from ..config import HttpConfig
 from ..errors import LimitExceeded, NotPermitted
 from ..tools.catalogue import TOOLS
+from ..tools.wire import client_name
 from .limits import Gauge, Rate
 from .metrics import Metrics
 
@@ -20,7 +21,6 @@ T = TypeVar("T")
 SCOPE_KEY = "neon_branch_mcp.caller"
 """Where the door leaves the caller in the ASGI scope."""
 SPECS = {spec.name: spec for spec in TOOLS}
-NAME_LENGTH = 100
 
 
 def caller_of(context: Context[Any, Any]) -> Caller:
@@ -29,7 +29,7 @@ def caller_of(context: Context[Any, Any]) -> Caller:
     params = context.session.client_params
     if params is None:
         return caller
-    return replace(caller, client=f"{params.client_info.name} {params.client_info.version}"[:NAME_LENGTH])
+    return replace(caller, client=client_name(params.client_info.model_dump()))
 
 
 def _caller(request: Any) -> Caller:

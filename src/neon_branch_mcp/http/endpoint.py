@@ -17,9 +17,10 @@ from ..app import Caller
 from ..config import HttpConfig
 from ..envelope import BAD_ID, has_bad_id
 from ..errors import AuthError, LimitExceeded, NeonBranchError
+from ..tools.wire import NAME_LENGTH
 from .answers import INVALID_REQUEST, refusal, status_of
 from .auth import Authenticator, bearer
-from .callers import NAME_LENGTH, SCOPE_KEY
+from .callers import SCOPE_KEY
 from .direct import DirectCalls
 from .limits import Gauge, Rate
 from .metrics import Metrics

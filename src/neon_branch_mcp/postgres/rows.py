@@ -19,6 +19,7 @@ Json = Any
 """What `json.dumps` takes: None, bool, int, float, str, lists and dicts of these."""
 
 SAFE_INTEGER = 2**53 - 1
+LONGEST_SAFE = len(str(-SAFE_INTEGER))
 HARD_CELL_MINIMUM = 16
 DEEP = 100
 """Lists and objects in a value of json, of which so many may stand in each other; what writes answers takes some 250 levels."""
@@ -54,6 +55,8 @@ class RowSet:
 
 
 def _integer(text: str) -> Json:
+    if len(text) > LONGEST_SAFE:  # Python refuses to read some thousand digits
+        return text
     value = int(text)
     return value if abs(value) <= SAFE_INTEGER else text
 
@@ -66,7 +69,11 @@ def _float(text: str) -> Json:
 def _json_float(text: str) -> Json:
     """A float where that is the same number, else the digits."""
     value = float(text)
-    return value if math.isfinite(value) and Decimal(repr(value)) == Decimal(text) else text
+    try:
+        is_same = math.isfinite(value) and Decimal(repr(value)) == Decimal(text)
+    except ArithmeticError:  # an exponent that is no number of its own
+        return text
+    return value if is_same else text
 
 
 def _json(text: str) -> Json:
@@ -239,9 +246,14 @@ class RowSink:
     ) -> bool:
         """Takes them unless a cell is to be cut, or they have too many bytes together. False: nothing was taken."""
         room = self.max_rows - len(self.rows)
-        if any(max(map(len, filter(None, column)), default=0) > self.max_cell for column in columns):
-            return False
-        values = [_values(read, column[:room]) for read, column in zip(readers, columns, strict=True)]
+        columns = [column[:room] for column in columns]
+        left = self.max_bytes - self.size
+        for column in columns:  # before any value is read: reading takes much longer than seeing that it is in vain
+            lengths = list(map(len, filter(None, column)))
+            left -= sum(lengths)
+            if left < 0 or max(lengths, default=0) > self.max_cell:
+                return False
+        values = [_values(read, column) for read, column in zip(readers, columns, strict=True)]
         taken = list(map(list, zip(*values, strict=True)))
         size = _size(taken) - 2 if taken else 0
         if self.size + size > self.max_bytes:

@@ -80,11 +80,13 @@ class ToolRunner:
             error = exc
             if isinstance(exc, AuthError):
                 self._app.on_refused(caller)
+            elif isinstance(exc, InternalError):
+                error = InternalError(exc.error_id, began=ctx.facts.begun is not None)
         except anyio.get_cancelled_exc_class():
             await self._record(ctx, Outcome("cancelled"))
             raise
         except Exception:
-            error = InternalError(new_id())
+            error = InternalError(new_id(), began=ctx.facts.begun is not None)
             log.exception("Internal error %s in %s", error.error_id, self.spec.name)
         else:
             await self._record(ctx, Outcome(rows=ctx.facts.rows))

@@ -15,6 +15,8 @@ from ..envelope import CLIENT_KEY, OWN, era_of, is_id, is_request
 from .runner import Answer
 
 METHOD = "tools/call"
+NAME_LENGTH = 100
+"""Characters of a client's name that are kept."""
 HANDSHAKES = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
 SERVER_INFO = {"name": "neon-branch-mcp", "title": "Neon branches", "version": __version__}
 _STAMP = to_json({f"{OWN}serverInfo": SERVER_INFO})
@@ -48,7 +50,7 @@ def tool_call(message: Mapping[str, Any], tools: Container[str]) -> ToolCall | N
 
 def client_name(info: Mapping[str, Any]) -> str:
     """How the audit names a client."""
-    return f"{info['name']} {info['version']}"
+    return f"{info['name']} {info['version']}"[:NAME_LENGTH]
 
 
 def answered(call: ToolCall, answer: Answer) -> bytes:
