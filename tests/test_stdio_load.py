@@ -14,15 +14,18 @@ import anyio
 import anyio.to_thread
 import psycopg
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from neon_branch_mcp import front, stdio_direct, stdio_pipe
 from neon_branch_mcp.app import open_app
+from neon_branch_mcp.config import Config
 from neon_branch_mcp.front import Front, Handover
 from neon_branch_mcp.local.plane import LocalPlane
 from neon_branch_mcp.stdio_lanes import OVERHEAD, Lane
 from neon_branch_mcp.stdio_pipe import Unreadable, lines_of, read_message
 
 from .conftest import MadeBranch, plane_config
+from .http_support import key_gate, listening
 from .stdio_client import clean_env
 from .test_front import HANDSHAKES, Pipes, hello, pipes
 from .test_stdio_direct import INITIALIZED, SNAPSHOT, _write, answers, call, directly
@@ -77,6 +80,38 @@ async def conversing(plane: LocalPlane, converse: Callable[[Client], None]) -> N
                     await directly(app, Handover(p.server_in, p.server_out, (), b"", frozenset(), closed=False))
             finally:
                 p.close(p.server_out)  # else the thread would wait for an answer for ever
+
+
+async def test_a_server_that_is_told_to_end_first_takes_away_the_branch_that_was_given_up(plane: LocalPlane) -> None:
+    """Cancelled by its client, and once more by the end of the server, while the API still takes its time."""
+    made, asked, removed = anyio.Event(), anyio.Event(), anyio.Event()
+    neon = key_gate(plane, {"napi_x": frozenset({plane.project_id})})
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        removes = scope.get("method") == "DELETE"
+        if removes:
+            asked.set()
+            await anyio.sleep(1)
+        await neon(scope, receive, send)
+        if removes:
+            removed.set()
+        elif scope.get("method") == "POST" and scope["path"].endswith("/branches"):
+            made.set()
+
+    async with listening(slow) as base:
+        cloud = {"api_host": f"{base}/api/v2", "api_key": "napi_x", "project_id": plane.project_id}
+        config = Config.model_validate({"neon": cloud, "audit": {"enabled": False}})
+        with pipes() as p:
+            async with open_app(config) as app, anyio.create_task_group() as tasks:
+                tasks.start_soon(directly, app, Handover(p.server_in, p.server_out, (), b"", frozenset(), closed=False))
+                for message in (hello(HANDSHAKES[-1]), INITIALIZED, call(1, "create_branch", {"name": "given-up"})):
+                    os.write(p.client_out, json.dumps(message).encode() + b"\n")
+                with anyio.fail_after(30):
+                    await made.wait()
+                    os.write(p.client_out, json.dumps(cancelled(1)).encode() + b"\n")
+                    await asked.wait()
+                tasks.cancel_scope.cancel()
+            assert removed.is_set()
 
 
 def sleeping(uri: str, marks: str) -> int:

@@ -8,7 +8,8 @@ heard all the same, until what waits is too much; then the pipe is not read unti
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,11 +65,21 @@ async def serve_direct(app: App, handover: Handover, snapshot: Snapshot | None, 
 
 @dataclass(eq=False)
 class _Running:
-    """A call until its answer is written. `given_up`: the client wants no answer."""
+    """A call until its answer is written. `given_up`: the client wants no answer. `writing`: the scope in which the answer waits for the
+    client to read.
+    """
 
     call: ToolCall
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    writing: anyio.CancelScope | None = None
     given_up: bool = False
+
+    def end(self) -> None:
+        """Cancels it, wherever it is. Shields inside it hold."""
+        self.given_up = True
+        self.scope.cancel()
+        if self.writing is not None:
+            self.writing.cancel()
 
 
 class _Conversation:
@@ -86,6 +97,8 @@ class _Conversation:
         self._greeted_before = set(handover.answered)
         self._calls = Lane(MOST_AT_ONCE)
         self._running: set[_Running] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
         self._called = False
         self._traced = is_traced()
         self._ended = anyio.Event()
@@ -95,8 +108,7 @@ class _Conversation:
         self._lanes = (self._calls, self._sdk.lane)
 
     async def serve(self) -> None:
-        # The calls have a group of their own: a task of anyio's costs as much as a tenth of a small read.
-        async with anyio.create_task_group() as tasks, asyncio.TaskGroup() as calls:
+        async with anyio.create_task_group() as tasks, self._all_calls():
             async for line in lines_of(self._handover):
                 if not line.strip():
                     continue
@@ -104,14 +116,14 @@ class _Conversation:
                 if isinstance(message, Unreadable):
                     await self._output.write(message.text())
                 else:
-                    await self._take(message, line, tasks, calls)
+                    await self._take(message, line, tasks)
             await self._drain()
             tasks.cancel_scope.deadline = anyio.current_time() + LAST
             await self._let_go()
+        if self._failed is not None:
+            raise self._failed
 
-    async def _take(
-        self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup, calls: asyncio.TaskGroup
-    ) -> None:
+    async def _take(self, message: dict[str, Any], line: bytes, tasks: anyio.abc.TaskGroup) -> None:
         """Answer a message, or see to it that it is answered in its turn."""
         if not is_id(message.get("id")) or message.get("method") is None:
             self._hear(message, line)
@@ -121,7 +133,7 @@ class _Conversation:
             if not self._called:  # many sessions call nothing, and need no process for the guard
                 self._called = True
                 tasks.start_soon(self._app.warm_up)
-            self._calls.enter(call.id, len(line), partial(self._begin, call, calls))
+            self._calls.enter(call.id, len(line), partial(self._begin, call, tasks))
         elif (answer := self._known(message)) is not None:
             if message["method"] == "initialize" and self._greet(message, line):
                 return
@@ -172,10 +184,42 @@ class _Conversation:
                 running.scope.cancel()
         return known
 
-    def _begin(self, call: ToolCall, calls: asyncio.TaskGroup) -> None:
+    @asynccontextmanager
+    async def _all_calls(self) -> AsyncIterator[None]:
+        """All calls have ended with the end of the block, which waits for them, or ends them where it is cancelled itself.
+
+        They are plain tasks: one of anyio's costs a tenth of a small read. asyncio's own group would cancel the task, and so cut off what
+        a shield inside it protects: a branch that is half made is taken away, a statement is cancelled in Postgres.
+        """
+        try:
+            yield
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            for lane in self._lanes:
+                lane.clear()
+            for running in self._running:
+                running.end()
+            if self._tasks:
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait(self._tasks)
+
+    def _begin(self, call: ToolCall, tasks: anyio.abc.TaskGroup) -> None:
         running = _Running(call)
         self._running.add(running)
-        calls.create_task(self._call(running))
+        task = asyncio.get_running_loop().create_task(self._call(running))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._done, running, tasks))
+
+    def _done(self, running: _Running, tasks: anyio.abc.TaskGroup, task: "asyncio.Task[None]") -> None:
+        """A call has ended, one way or another: its place is free."""
+        self._tasks.discard(task)
+        self._running.discard(running)
+        if not task.cancelled() and (failed := task.exception()) is not None:
+            self._failed = self._failed or failed
+            tasks.cancel_scope.cancel()
+        self._calls.leave()
+        self._ended.set()
 
     async def _call(self, running: _Running) -> None:
         call = running.call
@@ -185,11 +229,10 @@ class _Conversation:
             line = answered(
                 call, await self._runners[call.tool].run(call.arguments, caller, counted(self._report_to(call)))
             )
-        if not running.given_up:
-            await self._output.write_bytes((line or _closed(call.id)) + b"\n")
-        self._running.discard(running)
-        self._calls.leave()
-        self._ended.set()
+        if not running.given_up and (left := self._output.begin((line or _closed(call.id)) + b"\n")) is not None:
+            running.writing = anyio.CancelScope()
+            with running.writing:
+                await self._output.finish(left)
 
     def _report_to(self, call: ToolCall) -> Callable[[int, str], Any]:
         async def report(count: int, message: str) -> None:

@@ -213,11 +213,20 @@ class Output:
 
     async def write_bytes(self, line: bytes) -> None:
         """The same for a line that is encoded already. Whoever is cancelled in the middle of one leaves its end to the next."""
-        if self._is_free() and len(line) <= NEVER_BLOCKS and self._poll.poll(0):
-            self._torn = line[_write_some(self._fd, line) :]
-            if not self._torn:
-                return
-            line = b""
+        if (left := self.begin(line)) is not None:
+            await self.finish(left)
+
+    def begin(self, line: bytes) -> bytes | None:
+        """Writes a line as far as that keeps nobody waiting. None: it is written; else `finish` is to be called at once with what this
+        returns.
+        """
+        if self._torn or self._writing.locked() or len(line) > NEVER_BLOCKS or not self._poll.poll(0):
+            return line
+        self._torn = line[_write_some(self._fd, line) :]
+        return b"" if self._torn else None
+
+    async def finish(self, line: bytes) -> None:
+        """The rest of writing a line, with what others left before it."""
         async with self._writing:
             left, torn = memoryview(self._torn + line), len(self._torn)
             whole = len(left)
@@ -230,10 +239,6 @@ class Output:
             finally:
                 if left and (torn or len(left) < whole):
                     self._torn = bytes(left)
-
-    def _is_free(self) -> bool:
-        """Whether nobody writes, and nothing is left of another line."""
-        return not self._torn and not self._writing.locked()
 
     def has_reader(self) -> bool:
         """Whether the client's end of the pipe is still open, as far as the system tells."""
