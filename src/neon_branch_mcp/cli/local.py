@@ -146,7 +146,7 @@ def _print_branches(console: Console, plane: LocalPlane, project_id: str, title:
     heads = ("branch", "id", "parent", "state", "port", "MB", "expires")
     when = "%Y-%m-%d %H:%M" if console.width >= WIDE else "%Y-%m-%d"
     columns = [
-        Column(head, no_wrap=head in whole, overflow="fold", min_width=14 if head == "branch" else None)
+        Column(head, no_wrap=head in whole, overflow="fold", min_width=10 if head == "branch" else None)
         for head in heads
     ]
     table = Table(
