@@ -156,7 +156,7 @@ def _print_branches(console: Console, plane: LocalPlane, project_id: str, title:
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, 1 if console.width >= WIDE else 0, 0, 0),
     )
     found = plane.service.branches(project_id)
     names = {b.id: b.name for b in found}
