@@ -23,7 +23,7 @@ from neon_branch_mcp.local.binaries import find_binaries
 from neon_branch_mcp.local.changes import Changed, NewBranch
 from neon_branch_mcp.local.cluster import Cluster, major_of
 from neon_branch_mcp.local.jobs import MAX_ATTEMPTS, schedule
-from neon_branch_mcp.local.places import destroy
+from neon_branch_mcp.local.places import destroy, open_places
 from neon_branch_mcp.local.plane import Opened
 from neon_branch_mcp.local.problems import Problem
 from neon_branch_mcp.local.store import BranchRow, JobRow
@@ -237,6 +237,16 @@ def test_a_damaged_state_file_is_named_and_nothing_is_touched(tmp_path: Path) ->
     with pytest.raises(ConfigError, match=r"state\.db is damaged"):
         Opened(LocalConfig(data_dir=tmp_path))
     assert (tmp_path / "state.db").read_bytes().startswith(b"this is no database")
+
+
+def test_a_start_that_is_refused_leaves_no_folder_for_sockets(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"this is no database" * 100)
+    sockets = open_places(tmp_path).sockets
+    assert sockets.exists()
+    for config in (LocalConfig(data_dir=tmp_path), LocalConfig(data_dir=tmp_path, bin_dir=tmp_path / "none")):
+        with pytest.raises(ConfigError):
+            Opened(config)
+        assert not sockets.exists()
 
 
 def test_a_data_directory_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The leader owns the relay's ports and the background tasks. When a process ends,
 process becomes leader, its jobs are taken over, and when it was the last one the watchdog stops the clusters.
 """
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -25,6 +26,13 @@ STALE_AFTER = 60.0
 RUN_FILE = "import runpy, sys; sys.path.append(sys.argv.pop(2)); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 _watchdogs: list[subprocess.Popen[bytes]] = []  # kept until the interpreter ends: they outlive whoever started them
+
+
+@atexit.register
+def _reap_watchdogs() -> None:
+    """Take note of those that have ended: Python says of every other one that it still runs."""
+    for process in _watchdogs:
+        process.poll()
 
 
 class Lease:

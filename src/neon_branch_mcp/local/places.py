@@ -60,6 +60,11 @@ class Places:
         if not _own_folder(self.sockets, self.uid):
             raise ConfigError(f"{self.sockets}, where the servers' sockets were, belongs to somebody else now.")
 
+    def leave_sockets(self) -> None:
+        """Remove the sockets' folder unless another process has sockets there; for a start that is refused."""
+        with contextlib.suppress(OSError):
+            self.sockets.rmdir()
+
     def give(self, path: Path) -> None:
         """Make the servers' user the owner of a file or folder of ours."""
         if self.uid is not None:

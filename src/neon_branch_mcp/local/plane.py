@@ -74,9 +74,13 @@ class Opened:
 
     def __init__(self, config: LocalConfig) -> None:
         places = open_places(config.data_dir or default_data_dir())
-        binaries = reachable(find_binaries(config.bin_dir, major=major_of(places)), places.uid)
         with ExitStack() as stack:
-            self._store = Store(places.state, places.clusters)
+            try:
+                binaries = reachable(find_binaries(config.bin_dir, major=major_of(places)), places.uid)
+                self._store = Store(places.state, places.clusters)
+            except ConfigError:
+                places.leave_sockets()
+                raise
             stack.callback(self._store.close)
             self._core = Core(config, places, binaries, self._store)
             stack.callback(reap_all)
