@@ -201,26 +201,31 @@ def test_a_whole_branch_stays_though_the_end_of_its_making_was_cut_short_again_a
         service.finish(service.delete_branch(project, made.branch.id))
 
 
-def test_a_port_taken_by_another_program_is_replaced(folder: Path) -> None:
+@contextmanager
+def stranger_on_its_port(folder: Path) -> Iterator[int]:
+    """Another program has the port of the folder's root branch, which nobody serves just now."""
     with opened(folder) as plane:
-        project = plane.plane.project_id
-        before = plane.plane.service.endpoints(project)[0].port
+        port = plane.plane.service.endpoints(plane.plane.project_id)[0].port
     with socket.socket() as stranger:
         stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        stranger.bind(("127.0.0.1", before))
+        stranger.bind(("127.0.0.1", port))
         stranger.listen()
-        with opened(folder) as plane:
-            wait_for(lambda: plane.plane.service.endpoints(project)[0].port != before)
-            # The new port is on record a moment before somebody listens there.
-            wait_for(lambda: answers(uri_of(plane, root_of(plane).id)))
+        yield port
 
 
-def answers(uri: str) -> bool:
-    try:
-        with psycopg.connect(uri) as conn:
-            return conn.execute("SELECT 1").fetchone() == (1,)
-    except psycopg.OperationalError:
-        return False
+def test_a_port_taken_by_another_program_is_replaced_before_anybody_is_told_of_it(folder: Path) -> None:
+    with stranger_on_its_port(folder) as port, opened(folder) as plane:
+        assert plane.plane.service.endpoints(plane.plane.project_id)[0].port != port
+        with psycopg.connect(uri_of(plane, root_of(plane).id)) as conn:
+            assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_where_another_program_has_the_only_port_the_rest_goes_on(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stranger_on_its_port(folder) as port, opened(folder, first_port=port, last_port=port) as plane:
+        assert plane.plane.service.endpoints(plane.plane.project_id)[0].port == port
+    assert caplog.text.count("set local.first_port and local.last_port") == 1
 
 
 def test_running_out_of_ports_is_a_refusal_that_names_the_settings(folder: Path) -> None:

@@ -34,6 +34,8 @@ TAKE_OVER_TICK = 1.0
 CHORES_TICK = 0.5
 WATCHDOG_TICK = 5.0
 PORT_PATIENCE = 2.0
+PORT_RETRY = 60.0
+"""Seconds until another port is looked for again, where there was none."""
 YIELD = 2.0
 
 
@@ -57,6 +59,8 @@ class Keeper:
     def start(self) -> None:
         """Lead if nobody does, with all that was left put right, then go on in threads."""
         self._lead_if_possible()
+        if self._relay is not None:
+            self._settle_ports()
         for thread in self._threads:
             thread.start()
 
@@ -175,8 +179,20 @@ class Keeper:
         for port, since in self._port_trouble.items():
             # The last leader may be about to close it; a stranger will not.
             if moment - since > PORT_PATIENCE:
-                moved = move_port(self._core, endpoints[port])
+                try:
+                    moved = move_port(self._core, endpoints[port])
+                except Problem as exc:
+                    self._port_trouble[port] = moment + PORT_RETRY
+                    log.warning("port %d of %s is taken by another program: %s", port, endpoints[port].id, exc)
+                    continue
                 log.warning("port %d of %s is taken by another program; it is %d now", port, endpoints[port].id, moved)
+
+    def _settle_ports(self) -> None:
+        """Before anybody is told of a port, or sends a password to it: one that another program took is moved."""
+        deadline = time.monotonic() + 2 * PORT_PATIENCE
+        while self._port_trouble and time.monotonic() < deadline:
+            time.sleep(TICK)
+            self._serve_ports()
 
     def _delete_expired(self) -> None:
         with self._core.store.read() as tx:
